@@ -1,0 +1,28 @@
+//! The caller of a request, once its credentials have been checked.
+
+use super::ScopeSet;
+
+/// An authenticated caller. `issuer` and `subject` together identify it on every replica: cursors and sessions are
+/// bound to that pair, so that one caller's handle is useless to another.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// Who vouches for the subject: a token's `iss`, or the name of a local method (`api-key`, `dev-token`, `no-auth`).
+    pub issuer: String,
+    /// The token's `sub`, or the name of the API key.
+    pub subject: String,
+    /// What the caller may do.
+    pub scopes: ScopeSet,
+}
+
+impl Principal {
+    /// The stable identity that shared state is bound to: 128 bits over issuer and subject, as hexadecimal digits.
+    /// Scopes are not part of it: they may change between two tokens of the same caller.
+    #[must_use]
+    pub fn owner(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(self.issuer.len() as u64).to_le_bytes());
+        hasher.update(self.issuer.as_bytes());
+        hasher.update(self.subject.as_bytes());
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+}

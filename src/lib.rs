@@ -1,0 +1,11 @@
+//! Pressmark: a stateless Streamable HTTP server for the Model Context Protocol that gives agents files, search and
+//! storage. The modules, from the ground up: a module uses only those above it in this list.
+
+pub mod path;
+
+pub mod auth;
+
+pub mod files;
+pub mod state;
+
+pub mod tools;

@@ -1,0 +1,203 @@
+//! Cursors: short handles that name one position in one caller's work, good on every replica.
+//!
+//! A handle is `<kind><id>-<position>-<check>`: a letter, 128 random bits in base62, plain numbers, and four characters
+//! over all of it that catch a handle copied wrongly. The record behind the id is written once; pages of the same work
+//! differ in the position alone, so that going on costs one round trip.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{SharedState, StateError};
+use crate::auth::Principal;
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 62^22 > 2^128.
+const ID_CHARS: usize = 22;
+const CHECK_CHARS: usize = 4;
+/// A handle longer than this is none of ours.
+const MAX_HANDLE_BYTES: usize = 160;
+
+/// Which tool's work a cursor continues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CursorKind {
+    /// `read_file`.
+    Read,
+    /// `list_directory`.
+    List,
+    /// `find_files`.
+    Find,
+    /// `search_text`.
+    Search,
+}
+
+impl CursorKind {
+    fn letter(self) -> char {
+        match self {
+            Self::Read => 'r',
+            Self::List => 'l',
+            Self::Find => 'f',
+            Self::Search => 's',
+        }
+    }
+}
+
+/// Makes and opens cursors.
+#[derive(Clone, Debug)]
+pub struct Cursors {
+    state: Arc<dyn SharedState>,
+    ttl: Duration,
+}
+
+/// An open cursor: the record that it was made with, and the position that its handle names.
+#[derive(Clone, Debug)]
+pub struct Cursor<T> {
+    kind: CursorKind,
+    id: String,
+    /// What the work is: the tool's own type, with the path, the version and the parameters.
+    pub record: T,
+    /// Where the work goes on, in the tool's own units.
+    pub position: Vec<u64>,
+}
+
+/// Why a cursor cannot be used.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CursorError {
+    /// Unknown, expired, another caller's, another tool's or miscopied: one and the same to the caller.
+    #[error("this cursor is unknown or has expired; start again without a cursor")]
+    Invalid,
+    /// The shared state did not answer.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored<T> {
+    owner: String,
+    record: T,
+}
+
+impl Cursors {
+    /// Cursors over `state` that expire when unused for `ttl`.
+    #[must_use]
+    pub fn new(state: Arc<dyn SharedState>, ttl: Duration) -> Self {
+        Self { state, ttl }
+    }
+
+    /// Writes a record and gives the handle of a position in it: one round trip.
+    ///
+    /// # Errors
+    /// [`StateError`] when the shared state cannot be written.
+    pub async fn create<T: Serialize + Sync>(
+        &self,
+        kind: CursorKind,
+        principal: &Principal,
+        record: &T,
+        position: &[u64],
+    ) -> Result<String, StateError> {
+        let id = base62(rand::random(), ID_CHARS);
+        let stored = serde_json::to_vec(&Stored { owner: principal.owner(), record })
+            .map_err(|error| StateError { reason: format!("a cursor's record cannot be written: {error}") })?;
+        self.state.put(&key(kind, &id), Bytes::from(stored), self.ttl).await?;
+        Ok(handle(kind, &id, position))
+    }
+
+    /// Opens a handle and makes its record live for the full time again: one round trip. A handle never moves: opening
+    /// it twice gives the same position twice.
+    ///
+    /// # Errors
+    /// [`CursorError`].
+    pub async fn open<T: DeserializeOwned>(
+        &self,
+        kind: CursorKind,
+        principal: &Principal,
+        text: &str,
+    ) -> Result<Cursor<T>, CursorError> {
+        let (id, position) = parse(kind, text).ok_or(CursorError::Invalid)?;
+        let stored = self.state.get_and_refresh(&key(kind, id), self.ttl).await?.ok_or(CursorError::Invalid)?;
+        let stored: Stored<T> = serde_json::from_slice(&stored).map_err(|_| CursorError::Invalid)?;
+        if stored.owner != principal.owner() {
+            return Err(CursorError::Invalid);
+        }
+        Ok(Cursor { kind, id: id.to_owned(), record: stored.record, position })
+    }
+}
+
+impl<T> Cursor<T> {
+    /// The handle of another position in the same record: no round trip.
+    #[must_use]
+    pub fn at(&self, position: &[u64]) -> String {
+        handle(self.kind, &self.id, position)
+    }
+}
+
+fn key(kind: CursorKind, id: &str) -> String {
+    format!("pressmark:cursor:{}{id}", kind.letter())
+}
+
+fn handle(kind: CursorKind, id: &str, position: &[u64]) -> String {
+    let mut text = String::with_capacity(MAX_HANDLE_BYTES / 2);
+    text.push(kind.letter());
+    text.push_str(id);
+    for number in position {
+        let _ = write!(text, "-{number}");
+    }
+    let check = check_characters(&text);
+    text.push('-');
+    text.push_str(&check);
+    text
+}
+
+fn parse(kind: CursorKind, text: &str) -> Option<(&str, Vec<u64>)> {
+    if text.len() > MAX_HANDLE_BYTES || !text.is_ascii() {
+        return None;
+    }
+    let (body, check) = text.rsplit_once('-')?;
+    if check != check_characters(body) {
+        return None;
+    }
+    let mut parts = body.strip_prefix(kind.letter())?.split('-');
+    let id = parts.next().filter(|id| id.len() == ID_CHARS)?;
+    let position = parts.map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    Some((id, position))
+}
+
+fn check_characters(body: &str) -> String {
+    let hash = blake3::hash(body.as_bytes());
+    let mut number = [0; 16];
+    number.copy_from_slice(&hash.as_bytes()[..16]);
+    base62(u128::from_le_bytes(number), CHECK_CHARS)
+}
+
+/// The lowest `chars` digits of `number` in base62.
+fn base62(mut number: u128, chars: usize) -> String {
+    let mut text = String::with_capacity(chars);
+    for _ in 0..chars {
+        text.push(char::from(BASE62[(number % 62) as usize]));
+        number /= 62;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_reads_back_and_a_changed_one_does_not() {
+        let id = base62(u128::MAX, ID_CHARS);
+        let text = handle(CursorKind::Read, &id, &[65_536, 1_201]);
+        assert_eq!(parse(CursorKind::Read, &text), Some((id.as_str(), vec![65_536, 1_201])));
+        assert_eq!(parse(CursorKind::Find, &text), None);
+        for at in 0..text.len() {
+            let mut changed = text.clone().into_bytes();
+            changed[at] = if changed[at] == b'7' { b'8' } else { b'7' };
+            let changed = String::from_utf8(changed).expect("ASCII");
+            assert_eq!(parse(CursorKind::Read, &changed), None, "{changed}");
+        }
+    }
+}

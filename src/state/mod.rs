@@ -1,0 +1,7 @@
+//! Short-lived state that all replicas share. Everything in it expires; losing it costs a caller one repeated call.
+
+mod cursors;
+mod store;
+
+pub use cursors::{Cursor, CursorError, CursorKind, Cursors};
+pub use store::{SharedState, StateError, StateFuture};

@@ -1,0 +1,14 @@
+//! The tools: one file each. A tool knows neither the protocol nor HTTP; it takes typed arguments and gives an output or
+//! a [`ToolError`].
+
+mod context;
+mod error;
+mod output;
+mod registry;
+mod tool;
+
+pub use context::{CallContext, CancelFlag, Lanes, Progress, ProgressUpdate};
+pub use error::{ToolError, ToolErrorKind};
+pub use output::{Content, ToolOutput, ToolResult};
+pub use registry::{AuthorizedTool, Denied, ToolDescription, ToolRegistry};
+pub use tool::{Effect, Lane, Tool, ToolSpec, Touches};

@@ -1,0 +1,242 @@
+//! All tools by name; the only place where a call gets its permission.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::generate::SchemaSettings;
+use serde_json::value::RawValue;
+
+use super::{CallContext, Content, Effect, Lanes, Progress, Tool, ToolError, ToolErrorKind, ToolOutput, ToolResult, ToolSpec};
+use crate::auth::{Principal, Scope};
+
+/// The tools of a server, in the order in which they are listed.
+pub struct ToolRegistry {
+    tools: Vec<Registered>,
+    lanes: Arc<Lanes>,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    max_result_bytes: usize,
+    timeout: Duration,
+}
+
+struct Registered {
+    description: ToolDescription,
+    tool: Arc<dyn ErasedTool>,
+}
+
+/// What `tools/list` says of a tool.
+#[derive(Clone, Debug)]
+pub struct ToolDescription {
+    /// Declared with the tool.
+    pub spec: ToolSpec,
+    /// JSON Schema 2020-12 of the arguments.
+    pub input_schema: serde_json::Value,
+    /// JSON Schema 2020-12 of `structuredContent`.
+    pub output_schema: serde_json::Value,
+}
+
+/// Why a call was not allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// There is no tool of this name, or none that this caller may know of: both look the same.
+    UnknownTool,
+    /// The caller lacks a scope. All scopes that the call needs, in the order declared.
+    InsufficientScope {
+        /// What the call needs.
+        needed: Vec<Scope>,
+        /// For people: what was refused.
+        message: String,
+    },
+}
+
+/// The proof that a caller may make a call, and the only thing that can be run. Only [`ToolRegistry::authorize`] makes one.
+pub struct AuthorizedTool {
+    spec: ToolSpec,
+    call: PreparedCall,
+    principal: Arc<Principal>,
+    lanes: Arc<Lanes>,
+    limits: Limits,
+}
+
+type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<ToolResult, ToolError>> + Send + 'a>>;
+/// Decoded arguments waiting for a context, or why they could not be decoded.
+type PreparedCall = Result<Box<dyn Runnable>, ToolError>;
+
+trait Runnable: Send {
+    fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> CallFuture<'a>;
+}
+
+trait ErasedTool: Send + Sync {
+    fn prepare(self: Arc<Self>, principal: &Principal, arguments: Option<&RawValue>) -> Result<PreparedCall, String>;
+}
+
+struct WithArgs<T: Tool> {
+    tool: Arc<T>,
+    args: T::Args,
+}
+
+impl<T: Tool> Runnable for WithArgs<T> {
+    fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> CallFuture<'a> {
+        Box::pin(async move { self.tool.call(cx, self.args).await.map(erase_output) })
+    }
+}
+
+impl<T: Tool> ErasedTool for T {
+    fn prepare(self: Arc<Self>, principal: &Principal, arguments: Option<&RawValue>) -> Result<PreparedCall, String> {
+        let args = match decode::<T>(arguments) {
+            Ok(args) => args,
+            Err(error) => return Ok(Err(error)),
+        };
+        for (permission, path) in T::touches(&args).into_iter().flatten() {
+            if !principal.scopes.admits(permission, path) {
+                return Err(format!("{} does not cover {path}", Scope::Files(permission)));
+            }
+        }
+        Ok(Ok(Box::new(WithArgs { tool: self, args })))
+    }
+}
+
+fn decode<T: Tool>(arguments: Option<&RawValue>) -> Result<T::Args, ToolError> {
+    let text = arguments.map_or("{}", RawValue::get);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let what = error.inner().to_string();
+        // serde_json counts columns in the raw arguments, which the model never saw as a text of its own.
+        let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what);
+        let place = if path == "." { String::new() } else { format!("`{path}`: ") };
+        ToolError::new(
+            ToolErrorKind::InvalidArgument,
+            format!("{place}{what}. Arguments of a right call of {}: {}", T::SPEC.name, T::SPEC.example),
+        )
+    })
+}
+
+fn erase_output<O: serde::Serialize>(output: ToolOutput<O>) -> ToolResult {
+    // An output type that cannot be written as JSON is a bug in the tool, and the panic is contained to its call.
+    #[expect(clippy::expect_used, reason = "derived serialisers of plain data do not fail")]
+    let structured = serde_json::value::to_raw_value(&output.structured).expect("a tool's output is plain data");
+    ToolResult { content: output.content, structured: Some(structured), is_error: false }
+}
+
+impl From<ToolError> for ToolResult {
+    fn from(error: ToolError) -> Self {
+        Self { content: vec![Content::text(error.to_string())], structured: None, is_error: true }
+    }
+}
+
+impl ToolRegistry {
+    /// A registry without tools. `max_result_bytes` and `timeout` hold for every call.
+    #[must_use]
+    pub fn new(lanes: Arc<Lanes>, max_result_bytes: usize, timeout: Duration) -> Self {
+        Self { tools: Vec::new(), lanes, limits: Limits { max_result_bytes, timeout } }
+    }
+
+    /// Adds a tool at the end of the list.
+    ///
+    /// # Panics
+    /// When the name is taken: two tools of one name are a mistake of the program, found at its first start.
+    #[must_use]
+    pub fn with<T: Tool>(mut self, tool: T) -> Self {
+        assert!(self.find(T::SPEC.name).is_none(), "two tools are named {}", T::SPEC.name);
+        let description =
+            ToolDescription { spec: T::SPEC, input_schema: schema_of::<T::Args>(), output_schema: schema_of::<T::Output>() };
+        self.tools.push(Registered { description, tool: Arc::new(tool) });
+        self
+    }
+
+    /// The tools that this caller may use, in the order of the list.
+    pub fn visible<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = &'a ToolDescription> {
+        self.tools.iter().map(|registered| &registered.description).filter(|description| holds_all(principal, &description.spec))
+    }
+
+    /// May this caller make this call? Checks the tool's scopes, then every path that the arguments name.
+    ///
+    /// # Errors
+    /// [`Denied`]. Arguments that cannot be decoded are no denial: the call is allowed and fails as a [`ToolError`].
+    pub fn authorize(
+        &self,
+        principal: &Arc<Principal>,
+        name: &str,
+        arguments: Option<&RawValue>,
+    ) -> Result<AuthorizedTool, Denied> {
+        let registered = self.find(name).ok_or(Denied::UnknownTool)?;
+        let spec = registered.description.spec;
+        let insufficient = |message| Denied::InsufficientScope { needed: spec.scopes.to_vec(), message };
+        if !holds_all(principal, &spec) {
+            return Err(insufficient(format!(
+                "{name} needs {}",
+                spec.scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(" ")
+            )));
+        }
+        let call = Arc::clone(&registered.tool).prepare(principal, arguments).map_err(insufficient)?;
+        Ok(AuthorizedTool { spec, call, principal: Arc::clone(principal), lanes: Arc::clone(&self.lanes), limits: self.limits })
+    }
+
+    fn find(&self, name: &str) -> Option<&Registered> {
+        self.tools.iter().find(|registered| registered.description.spec.name == name)
+    }
+}
+
+fn holds_all(principal: &Principal, spec: &ToolSpec) -> bool {
+    spec.scopes.iter().all(|scope| principal.scopes.holds(*scope))
+}
+
+fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {
+    let mut schema = SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = true)
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value();
+    // A tool without arguments still takes an object (MCP, server/tools, "Tool").
+    if let Some(object) = schema.as_object_mut() {
+        object.remove("title");
+        object.entry("type").or_insert_with(|| "object".into());
+    }
+    schema
+}
+
+impl AuthorizedTool {
+    /// What is declared about the tool.
+    #[must_use]
+    pub fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    /// Runs the tool in its lane, under its deadline. Dropping the future cancels the work.
+    ///
+    /// # Errors
+    /// What the tool could not do, for the model to repair.
+    pub async fn run(self, progress: Progress) -> Result<ToolResult, ToolError> {
+        let call = self.call?;
+        let cx = CallContext::new(self.principal, self.spec.lane, self.lanes, progress, self.limits.max_result_bytes);
+        match tokio::time::timeout(self.limits.timeout, call.run(&cx)).await {
+            Ok(result) => result,
+            Err(_) => Err(ToolError::new(
+                ToolErrorKind::TimedOut,
+                format!(
+                    "{} took longer than {}; ask for less at once (a smaller folder, a narrower pattern)",
+                    self.spec.name,
+                    humantime::format_duration(self.limits.timeout)
+                ),
+            )),
+        }
+    }
+}
+
+impl Effect {
+    /// (readOnlyHint, destructiveHint, idempotentHint) of MCP's tool annotations.
+    #[must_use]
+    pub fn hints(self) -> (bool, bool, bool) {
+        match self {
+            Self::ReadOnly => (true, false, true),
+            Self::Additive { idempotent } => (false, false, idempotent),
+            Self::Destructive { idempotent } => (false, true, idempotent),
+        }
+    }
+}
