@@ -1,7 +1,9 @@
 //! Short-lived state that all replicas share. Everything in it expires; losing it costs a caller one repeated call.
 
 mod cursors;
+mod memory;
 mod store;
 
 pub use cursors::{Cursor, CursorError, CursorKind, Cursors};
+pub use memory::MemoryState;
 pub use store::{SharedState, StateError, StateFuture};
