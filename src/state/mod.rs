@@ -2,8 +2,10 @@
 
 mod cursors;
 mod memory;
+mod redis;
 mod store;
 
 pub use cursors::{Cursor, CursorError, CursorKind, Cursors};
 pub use memory::MemoryState;
+pub use redis::{RedisState, RedisUrl, RedisUrlError};
 pub use store::{SharedState, StateError, StateFuture};
