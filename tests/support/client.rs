@@ -142,6 +142,11 @@ impl McpClient {
         Reply::read(response).await.expect("the answer is whole")
     }
 
+    /// The same; an error when no whole answer came, as when the server was killed meanwhile.
+    pub async fn try_post(&self, headers: &HeaderMap, body: impl Into<reqwest::Body>) -> reqwest::Result<Reply> {
+        Reply::read(self.send(headers, body).await?).await
+    }
+
     async fn send(&self, headers: &HeaderMap, body: impl Into<reqwest::Body>) -> reqwest::Result<Response> {
         self.http.post(&self.url).headers(headers.clone()).body(body).send().await
     }

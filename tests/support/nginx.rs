@@ -10,8 +10,8 @@ use super::process::{Process, accepts, free_port, is_root, wait_until};
 
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// A plain round-robin balancer: no affinity, no retries, no memory of failures. What goes wrong behind it is seen in
-/// front of it.
+/// A plain round-robin balancer: no affinity, no memory of failures. As nginx does by default, a call that a replica was
+/// never sent (it refused the connection) goes to the next one; a call that broke on the way is the caller's to repeat.
 pub struct Nginx {
     port: u16,
     directory: TempDir,
@@ -85,7 +85,6 @@ http {{
             proxy_http_version 1.1;
             proxy_set_header Connection \"\";
             proxy_set_header Host $http_host;
-            proxy_next_upstream off;
             proxy_connect_timeout 2s;
             proxy_read_timeout 300s;
             proxy_buffering off;
