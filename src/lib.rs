@@ -9,3 +9,5 @@ pub mod files;
 pub mod state;
 
 pub mod tools;
+
+pub mod http;
