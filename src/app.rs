@@ -15,7 +15,7 @@ use url::Url;
 use crate::auth::{AuthConfig, AuthSetupError, Authenticator, RefreshPolicy};
 use crate::config::{AuthSettings, Config, StateConfig};
 use crate::files::{Tree, TreeError};
-use crate::http::{self, Challenge, HttpOptions, Origins, Readiness, ResourceMetadata};
+use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness};
 use crate::mcp::ServerInfo;
 use crate::state::{Cursors, MemoryState, RedisState, SharedState, StateError};
 use crate::tools::{
@@ -124,13 +124,12 @@ impl App {
 
         let auth = auth_config(&self.config.auth, &url);
         let banner = self.banner(&url, &auth);
-        let metadata = ResourceMetadata::new(&base, auth.jwt.as_ref().and_then(|jwt| jwt.issuer.as_deref()));
+        let resource = ProtectedResource::new(base.as_str(), auth.jwt.as_ref().and_then(|jwt| jwt.issuer.as_deref()));
         let loopback = local.ip().is_loopback();
         let options = HttpOptions {
             info: server_info(),
             authenticator: Arc::new(Authenticator::start(auth).await?),
-            challenge: Challenge::new(metadata.as_ref()),
-            metadata,
+            resource,
             origins: Origins::new(self.config.allow_origin.iter().chain([&base]), loopback),
             readiness: Readiness { state: self.state, tree: self.tree },
             max_request_bytes: self.config.max_request_bytes,

@@ -80,8 +80,8 @@ impl IntoResponse for Refusal {
 pub fn reject(rejection: &Rejection, challenge: &Challenge) -> Response {
     let status = status(&rejection.error, rejection.modern);
     let mut response = json(status, write_error(rejection.id.as_ref(), &rejection.error));
-    if let McpError::InsufficientScope { needed, .. } = &rejection.error {
-        response.headers_mut().insert(WWW_AUTHENTICATE, challenge.insufficient_scope(needed));
+    if let McpError::InsufficientScope { needed, message } = &rejection.error {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge.insufficient_scope(needed, message));
     }
     response
 }

@@ -16,13 +16,13 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::authenticate::AuthenticateLayer;
 use super::authorize::AuthorizeLayer;
-use super::challenge::Challenge;
 use super::endpoint::{self, Endpoint};
 use super::health::{self, Readiness};
 use super::log::log_request;
 use super::origin::Origins;
 use super::respond::Refusal;
-use super::well_known::{self, ResourceMetadata};
+use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
+use super::challenge::Challenge;
 use crate::auth::Authenticator;
 use crate::mcp::{Dispatch, ServerInfo};
 use crate::tools::ToolRegistry;
@@ -33,10 +33,8 @@ pub struct HttpOptions {
     pub info: ServerInfo,
     /// Who checks credentials.
     pub authenticator: Arc<Authenticator>,
-    /// What callers without permission are told.
-    pub challenge: Challenge,
-    /// The protected resource's metadata, where tokens come from an issuer.
-    pub metadata: Option<ResourceMetadata>,
+    /// This server as callers know it: what its challenges and its metadata say.
+    pub resource: ProtectedResource,
     /// Whose web pages may call.
     pub origins: Origins,
     /// What `/readyz` looks at.
@@ -49,39 +47,36 @@ pub struct HttpOptions {
 
 /// The whole server as a service.
 pub fn router(registry: Arc<ToolRegistry>, options: HttpOptions) -> Router {
-    let challenge = Arc::new(options.challenge);
     let endpoint = Endpoint {
         service: AuthorizeLayer::new(Arc::clone(&registry)).layer(Dispatch::new(registry)),
         info: Arc::new(options.info),
-        challenge: Arc::clone(&challenge),
+        challenge: Arc::new(Challenge::new(&options.resource)),
         max_request_bytes: options.max_request_bytes,
         body_timeout: options.body_timeout,
     };
-    let mcp = Router::new()
-        .route("/mcp", post(endpoint::post).fallback(|| async { Refusal::MethodNotAllowed }))
-        .layer(AuthenticateLayer::new(options.authenticator, challenge))
-        .with_state(endpoint);
+    let mcp = Router::new().route("/mcp", post(endpoint::post).fallback(|| async { Refusal::MethodNotAllowed })).with_state(endpoint).layer(
+        ServiceBuilder::new()
+            .layer(from_fn_with_state(options.origins.clone(), check_origin))
+            .layer(cors(options.origins))
+            .layer(AuthenticateLayer::new(options.authenticator, &options.resource)),
+    );
     let probes = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .with_state(options.readiness);
+    let [at_root, at_endpoint] = PROTECTED_RESOURCE_PATHS;
+    let metadata = Router::new().route(at_root, options.resource.handler()).route(at_endpoint, options.resource.handler());
 
-    mcp.merge(probes)
-        .merge(well_known::routes(options.metadata))
-        .fallback(any(|| async { Refusal::NotFound }))
-        .layer(
-            ServiceBuilder::new()
-                .layer(from_fn(log_request))
-                .layer(CatchPanicLayer::custom(|_| Refusal::Panicked.into_response()))
-                .layer(from_fn_with_state(options.origins.clone(), check_origin))
-                .layer(cors(options.origins)),
-        )
+    mcp.merge(probes).merge(metadata).fallback(any(|| async { Refusal::NotFound })).layer(
+        ServiceBuilder::new()
+            .layer(from_fn(log_request))
+            .layer(CatchPanicLayer::custom(|_| Refusal::Panicked.into_response())),
+    )
 }
 
 /// Before anything else: a page of a foreign origin gets 403, whatever it asks for.
 async fn check_origin(State(origins): State<Origins>, request: Request, next: Next) -> Response {
-    let foreign = request.headers().get_all(ORIGIN).iter().any(|origin| !origins.allow(origin));
-    if foreign && !well_known::is_public(request.uri().path()) {
+    if request.headers().get_all(ORIGIN).iter().any(|origin| !origins.allow(origin)) {
         return Refusal::Origin.into_response();
     }
     next.run(request).await
@@ -91,9 +86,7 @@ async fn check_origin(State(origins): State<Origins>, request: Request, next: Ne
 fn cors(origins: Origins) -> CorsLayer {
     let headers = ["mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id", "last-event-id"].map(HeaderName::from_static);
     CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(move |origin: &HeaderValue, parts| {
-            origins.allow(origin) || well_known::is_public(parts.uri.path())
-        }))
+        .allow_origin(AllowOrigin::predicate(move |origin: &HeaderValue, _| origins.allow(origin)))
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers(headers.into_iter().chain([AUTHORIZATION, CONTENT_TYPE]).collect::<Vec<_>>())
         .expose_headers([WWW_AUTHENTICATE, HeaderName::from_static("mcp-session-id")])
