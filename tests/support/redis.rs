@@ -181,9 +181,11 @@ pub struct SentinelSet {
 
 impl SentinelSet {
     pub fn start() -> Self {
-        let master = RedisServer::start();
+        // By default a master waits 5 s for more replicas before it serves the first.
+        let at_once = "repl-diskless-sync-delay 0";
+        let master = RedisServer::start_with(&[at_once]);
         let follow = format!("replicaof 127.0.0.1 {}", master.port);
-        let replica = RedisServer::start_with(&[&follow, "repl-diskless-sync-delay 0"]);
+        let replica = RedisServer::start_with(&[&follow, at_once]);
         wait_until(START_LIMIT, "the replica follows", || {
             replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
         });
@@ -192,6 +194,10 @@ impl SentinelSet {
             RedisServer::start_with(&[&watch, "sentinel down-after-milliseconds main 500", "sentinel failover-timeout main 3000"])
         };
         let set = Self { servers: vec![master, replica], sentinels: (0..3).map(sentinel).collect() };
+        for sentinel in &set.sentinels {
+            // They would look around every few seconds; a server too old to be told just takes longer.
+            sentinel.cli(&["SENTINEL", "DEBUG", "info-period", "200", "ask-period", "200", "publish-period", "200"]);
+        }
         wait_until(START_LIMIT, "every Sentinel knows the replica and its peers", || {
             set.sentinels.iter().all(|sentinel| {
                 let known = sentinel.cli(&["SENTINEL", "MASTER", "main"]);
