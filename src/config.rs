@@ -268,7 +268,9 @@ impl Settings {
             return Err(ConfigError("--no-auth contradicts the other authentication settings; leave one of them out".to_owned()));
         }
         if no_auth && !listen.ip().is_loopback() {
-            return Err(ConfigError(format!("--no-auth is for loopback addresses only, and {listen} can be reached from outside")));
+            return Err(ConfigError(format!(
+                "--no-auth is for loopback addresses only, and {listen} can be reached from outside"
+            )));
         }
         if !no_auth && !configured && !listen.ip().is_loopback() {
             return Err(ConfigError(format!(
@@ -283,7 +285,9 @@ impl Settings {
 
     fn jwt(&self) -> Result<Option<JwtConfig>, ConfigError> {
         let keys = match (&self.jwks_file, &self.jwks_url, &self.jwt_issuer) {
-            (Some(_), Some(_), _) => return Err(ConfigError("--jwks-file and --jwks-url contradict each other; leave one out".to_owned())),
+            (Some(_), Some(_), _) => {
+                return Err(ConfigError("--jwks-file and --jwks-url contradict each other; leave one out".to_owned()));
+            }
             (Some(file), None, _) => KeySource::File(file.clone()),
             (None, Some(url), _) => KeySource::Url(http_url("--jwks-url", url)?.into()),
             (None, None, Some(_)) => KeySource::Discovery,

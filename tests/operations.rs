@@ -53,10 +53,15 @@ async fn each_request_is_one_line_without_secrets() {
     let reply = client.request("tools/call", params).await;
     McpClient::modern(&server.url(), Some("a-wrong-secret")).request("tools/list", json!({})).await;
     let lines = || server.stderr().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<Value>>();
-    let find = |status: u16| lines().into_iter().find(|line| line["message"] == "request" && line["status"] == status && line["http.path"] == "/mcp");
+    let find = |status: u16| {
+        lines().into_iter().find(|line| line["message"] == "request" && line["status"] == status && line["path"] == "/mcp")
+    };
     wait_until(Duration::from_secs(5), "both requests are logged", || find(200).is_some() && find(401).is_some());
     let line = find(200).expect("just seen");
-    assert_eq!((&line["mcp.method"], &line["tool"], &line["traceparent"]), (&json!("tools/call"), &json!("read_file"), &json!(parent)));
+    assert_eq!(
+        (&line["method"], &line["tool"], &line["traceparent"]),
+        (&json!("tools/call"), &json!("read_file"), &json!(parent))
+    );
     assert_eq!((&line["issuer"], line["bytes"].as_u64()), (&json!("dev-token"), Some(reply.text.len() as u64)));
     assert!(line["principal"].is_string() && line["duration_us"].is_u64());
     let log = server.stderr();
@@ -74,11 +79,14 @@ async fn sigterm_finishes_what_is_under_way() {
     }
     let mut server = Pressmark::start(&[path(&folder), "--dev-token", TOKEN]);
     let client = McpClient::modern(&server.url(), Some(TOKEN));
-    let params = json!({"name": "search_text", "arguments": {"pattern": "(a|b|m).*zzz$", "mode": "count"}, "_meta": {"progressToken": 1}});
+    let params =
+        json!({"name": "search_text", "arguments": {"pattern": "(a|b|m).*zzz$", "mode": "count"}, "_meta": {"progressToken": 1}});
     let mut stream = client.open("tools/call", params).await;
     assert_eq!(stream.next().await.expect("a report")["method"], "notifications/progress", "the call is under way");
     server.terminate();
-    wait_until(Duration::from_secs(5), "no connection is accepted any more", || std::net::TcpStream::connect(("127.0.0.1", server.port())).is_err());
+    wait_until(Duration::from_secs(5), "no connection is accepted any more", || {
+        std::net::TcpStream::connect(("127.0.0.1", server.port())).is_err()
+    });
     let mut last = Value::Null;
     while let Some(message) = stream.next().await {
         last = message;
@@ -162,15 +170,22 @@ fn what_fails_at_the_start_is_one_line_and_exit_code_1() {
 async fn flags_beat_the_environment_and_the_environment_beats_the_file() {
     let folder = folder();
     let config = folder.path().join("pressmark.toml");
-    std::fs::write(&config, format!("path = {:?}\ndev-token = \"from-the-file\"\nread-only = true\n", path(&folder))).expect("a file");
+    std::fs::write(&config, format!("path = {:?}\ndev-token = \"from-the-file\"\nread-only = true\n", path(&folder)))
+        .expect("a file");
     let config = config.to_str().expect("UTF-8");
-    let status = async |server: &Pressmark, token: &str| McpClient::modern(&server.url(), Some(token)).request("tools/list", json!({})).await.status.as_u16();
+    let status = async |server: &Pressmark, token: &str| {
+        McpClient::modern(&server.url(), Some(token)).request("tools/list", json!({})).await.status.as_u16()
+    };
     let file = Pressmark::start(&["--config", config]);
     assert!(file.stdout().contains("read-only"), "{}", file.stdout());
     assert_eq!(status(&file, "from-the-file").await, 200);
-    let environment = Pressmark::start_with_environment(&[], &[("PRESSMARK_CONFIG", config), ("PRESSMARK_DEV_TOKEN", "from-the-environment")]);
+    let environment =
+        Pressmark::start_with_environment(&[], &[("PRESSMARK_CONFIG", config), ("PRESSMARK_DEV_TOKEN", "from-the-environment")]);
     assert_eq!((status(&environment, "from-the-file").await, status(&environment, "from-the-environment").await), (401, 200));
-    let flag = Pressmark::start_with_environment(&["--config", config, "--dev-token", "from-a-flag"], &[("PRESSMARK_DEV_TOKEN", "from-the-environment")]);
+    let flag = Pressmark::start_with_environment(
+        &["--config", config, "--dev-token", "from-a-flag"],
+        &[("PRESSMARK_DEV_TOKEN", "from-the-environment")],
+    );
     assert_eq!((status(&flag, "from-the-environment").await, status(&flag, "from-a-flag").await), (401, 200));
 }
 
@@ -179,11 +194,32 @@ fn help_and_version() {
     for (arguments, told) in [
         (vec!["--version"], vec![env!("CARGO_PKG_VERSION")]),
         (vec!["--help"], vec!["serve"]),
-        (vec!["serve", "--help"], vec![
-            "--mount", "--read-only", "--listen", "--public-url", "--state", "--jwt-issuer", "--jwks-file", "--jwks-url", "--jwt-audience",
-            "--api-keys", "--dev-token", "--no-auth", "--allow-origin", "--max-result-bytes", "--max-request-bytes", "--request-timeout",
-            "--cursor-ttl", "--workers", "--log-format", "--config", "PRESSMARK_LISTEN",
-        ]),
+        (
+            vec!["serve", "--help"],
+            vec![
+                "--mount",
+                "--read-only",
+                "--listen",
+                "--public-url",
+                "--state",
+                "--jwt-issuer",
+                "--jwks-file",
+                "--jwks-url",
+                "--jwt-audience",
+                "--api-keys",
+                "--dev-token",
+                "--no-auth",
+                "--allow-origin",
+                "--max-result-bytes",
+                "--max-request-bytes",
+                "--request-timeout",
+                "--cursor-ttl",
+                "--workers",
+                "--log-format",
+                "--config",
+                "PRESSMARK_LISTEN",
+            ],
+        ),
     ] {
         let output = run_pressmark(&arguments);
         let stdout = String::from_utf8(output.stdout).expect("UTF-8");
@@ -226,7 +262,8 @@ async fn a_panic_harms_one_request_only() {
         dev_token: Some(TOKEN.to_owned()),
         ..Settings::default()
     };
-    let app = App::new(settings.resolve().expect("a configuration")).await.expect("parts").with(Panics).bind().await.expect("a port");
+    let app =
+        App::new(settings.resolve().expect("a configuration")).await.expect("parts").with(Panics).bind().await.expect("a port");
     let url = app.url().to_string();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(app.serve(async { stopped.await.unwrap_or_default() }));

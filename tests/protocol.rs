@@ -77,20 +77,24 @@ async fn tools_are_listed_in_one_order_with_schemas_and_annotations() {
     let client = server.modern();
     let first = client.request("tools/list", json!({})).await;
     let result = first.result();
-    let names: Vec<_> = result["tools"].as_array().expect("a list").iter().map(|tool| tool["name"].as_str().expect("a name")).collect();
-    assert_eq!(names, [
-        "list_directory",
-        "find_files",
-        "search_text",
-        "read_file",
-        "get_file_info",
-        "write_file",
-        "edit_file",
-        "create_directory",
-        "move_file",
-        "copy_file",
-        "delete_file"
-    ]);
+    let names: Vec<_> =
+        result["tools"].as_array().expect("a list").iter().map(|tool| tool["name"].as_str().expect("a name")).collect();
+    assert_eq!(
+        names,
+        [
+            "list_directory",
+            "find_files",
+            "search_text",
+            "read_file",
+            "get_file_info",
+            "write_file",
+            "edit_file",
+            "create_directory",
+            "move_file",
+            "copy_file",
+            "delete_file"
+        ]
+    );
     for tool in result["tools"].as_array().expect("a list") {
         let name = &tool["name"];
         for field in ["title", "description"] {
@@ -128,7 +132,11 @@ async fn a_tool_is_called_in_every_revision() {
         let client = server.legacy(revision).await;
         let reply = client.call_tool("read_file", json!({"path": "/hello.txt"})).await;
         assert_eq!((reply.status, reply.content(0)), (StatusCode::OK, "hello\n"), "{revision}");
-        assert!(reply.result().get("resultType").is_none() && reply.result().get("_meta").is_none(), "{revision}: {}", reply.text);
+        assert!(
+            reply.result().get("resultType").is_none() && reply.result().get("_meta").is_none(),
+            "{revision}: {}",
+            reply.text
+        );
         let old = revision == "2025-03-26";
         assert_eq!(reply.result().get("structuredContent").is_none(), old, "{revision}");
         let tools = client.request("tools/list", json!({})).await;
@@ -305,9 +313,7 @@ async fn notifications_and_responses_get_no_answer() {
 async fn batches_exist_in_one_revision() {
     let server = Server::start();
     let client = server.legacy("2025-03-26").await;
-    let call = |id: u32| {
-        json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "read_file", "arguments": {"path": "/hello.txt"}}})
-    };
+    let call = |id: u32| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "read_file", "arguments": {"path": "/hello.txt"}}});
     let ping = json!({"jsonrpc": "2.0", "id": "p", "method": "ping"});
     let told = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     let mut headers = client.headers(&ping);
@@ -343,7 +349,11 @@ async fn malformed_bodies_get_an_error_and_nothing_else() {
     let client = server.modern();
     let headers = client.headers(&json!({"method": "server/discover"}));
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-    let deep_params = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{{"_meta":{}1{}}}}}"#, "[".repeat(50_000), "]".repeat(50_000));
+    let deep_params = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{{"_meta":{}1{}}}}}"#,
+        "[".repeat(50_000),
+        "]".repeat(50_000)
+    );
     let deep_arguments = client
         .message("tools/call", json!({"name": "read_file", "arguments": {"path": "DEEP"}}))
         .to_string()
@@ -398,8 +408,14 @@ async fn the_http_request_must_be_right_too() {
         change(&mut headers);
         client.post(&headers, message.to_string()).await
     };
-    for accept in ["application/json, text/event-stream", "*/*", "text/*;q=0.5, application/*", "TEXT/EVENT-STREAM, Application/JSON"] {
-        assert_eq!(send(&|h| drop(h.insert(ACCEPT, HeaderValue::from_str(accept).expect("a value")))).await.status, 200, "{accept}");
+    for accept in
+        ["application/json, text/event-stream", "*/*", "text/*;q=0.5, application/*", "TEXT/EVENT-STREAM, Application/JSON"]
+    {
+        assert_eq!(
+            send(&|h| drop(h.insert(ACCEPT, HeaderValue::from_str(accept).expect("a value")))).await.status,
+            200,
+            "{accept}"
+        );
     }
     for accept in ["application/json", "text/event-stream", "text/html", ""] {
         let reply = send(&|h| drop(h.insert(ACCEPT, HeaderValue::from_str(accept).expect("a value")))).await;
@@ -422,7 +438,13 @@ async fn the_http_request_must_be_right_too() {
     let http = reqwest::Client::new();
     let url = format!("{}/mcp", server.process.url());
     for method in [reqwest::Method::GET, reqwest::Method::DELETE, reqwest::Method::PUT] {
-        let response = http.request(method.clone(), &url).bearer_auth(TOKEN).header(ACCEPT, "text/event-stream").send().await.expect("an answer");
+        let response = http
+            .request(method.clone(), &url)
+            .bearer_auth(TOKEN)
+            .header(ACCEPT, "text/event-stream")
+            .send()
+            .await
+            .expect("an answer");
         assert_eq!((response.status().as_u16(), response.headers()["allow"].as_bytes()), (405, b"POST".as_slice()), "{method}");
     }
     let elsewhere = http.get(format!("{}/nothing", server.process.url())).send().await.expect("an answer");
@@ -512,7 +534,10 @@ async fn progress_is_streamed_when_asked_for() {
         assert!(last.get("result").is_some() && !reports.is_empty(), "{}", reply.text);
         let mut before = -1.0;
         for report in reports {
-            assert_eq!((&report["method"], &report["params"]["progressToken"]), (&json!("notifications/progress"), &json!("p-1")));
+            assert_eq!(
+                (&report["method"], &report["params"]["progressToken"]),
+                (&json!("notifications/progress"), &json!("p-1"))
+            );
             let progress = report["params"]["progress"].as_f64().expect("a number");
             assert!(progress > before, "progress grows: {}", reply.text);
             before = progress;

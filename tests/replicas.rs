@@ -78,7 +78,9 @@ async fn fifty_agents_read_on_while_replicas_are_killed_every_second() {
         files += agent.await.expect("the agent found nothing wrong");
     }
     let (pages, retries) = (pages.load(Ordering::Relaxed), retries.load(Ordering::Relaxed));
-    println!("{AGENTS} agents read {files} files in {pages} pages while replicas were killed {kills} times; {retries} calls were repeated");
+    println!(
+        "{AGENTS} agents read {files} files in {pages} pages while replicas were killed {kills} times; {retries} calls were repeated"
+    );
     assert!(kills >= 8, "{kills} kills are too few to show anything");
     assert!(retries > 0, "no call was in flight at any of {kills} kills: the test shows nothing");
     // A kill can break only what was under way on that replica.
@@ -121,7 +123,8 @@ async fn a_cursor_is_good_everywhere_and_costs_one_round_trip() {
         format!("[[keys]]\nname = \"{name}\"\nsha256 = \"{hash}\"\nscopes = [\"files:read\"]\n")
     };
     std::fs::write(&keys, format!("{}{}", key("ada", "pm_ada"), key("bob", "pm_bob"))).expect("a file can be written");
-    let arguments = [folder.path().to_str().expect("UTF-8"), "--api-keys", keys.to_str().expect("UTF-8"), "--state", &redis.url()];
+    let arguments =
+        [folder.path().to_str().expect("UTF-8"), "--api-keys", keys.to_str().expect("UTF-8"), "--state", &redis.url()];
     let (one, two) = (Pressmark::start(&arguments), Pressmark::start(&arguments));
     let (ada, ada_elsewhere) = (McpClient::modern(&one.url(), Some("pm_ada")), McpClient::modern(&two.url(), Some("pm_ada")));
 

@@ -55,7 +55,8 @@ impl Serve {
         let file = match &self.config {
             None => Settings::default(),
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| ConfigError(format!("--config {}: {error}", path.display())))?;
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| ConfigError(format!("--config {}: {error}", path.display())))?;
                 Settings::from_toml(&text)?
             }
         };

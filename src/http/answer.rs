@@ -18,7 +18,9 @@ use super::endpoint::Endpoint;
 use super::read_message::{Call, Rejection};
 use super::{respond, sse};
 use crate::auth::Principal;
-use crate::mcp::{McpError, McpResult, ProgressNotification, ProtocolVersion, Request, RequestId, ServerInfo, write_error, write_result};
+use crate::mcp::{
+    McpError, McpResult, ProgressNotification, ProtocolVersion, Request, RequestId, ServerInfo, write_error, write_result,
+};
 use crate::tools::{Progress, ProgressUpdate};
 
 /// Reports that may wait for a slow client; more are dropped.
@@ -27,7 +29,7 @@ const PROGRESS_BUFFER: usize = 16;
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// Runs the call within this very future: dropping it, as happens when the client goes away, cancels the work.
-pub async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, call: Call<'_>) -> Response {
+pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, call: Call<'_>) -> Response {
     let Call { id, version, method, progress, .. } = call;
     let mut service = endpoint.service.clone();
     let Some(notification) = progress else {
@@ -41,7 +43,11 @@ pub async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, call: Call<'
 }
 
 /// Runs one message of a batch and gives its answer as JSON. A batch is one JSON array, so its calls report no progress.
-pub async fn answer_in_batch(endpoint: &Endpoint, principal: &Arc<Principal>, call: Result<Call<'_>, Rejection>) -> Vec<u8> {
+pub(super) async fn answer_in_batch(
+    endpoint: &Endpoint,
+    principal: &Arc<Principal>,
+    call: Result<Call<'_>, Rejection>,
+) -> Vec<u8> {
     let Call { id, version, method, .. } = match call {
         Ok(call) => call,
         Err(rejection) => return write_error(rejection.id.as_ref(), &rejection.error),

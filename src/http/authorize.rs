@@ -13,13 +13,13 @@ use crate::tools::{Denied, ToolRegistry};
 
 /// Turns requests with tool calls by name into requests whose tool call is authorized.
 #[derive(Clone)]
-pub struct AuthorizeLayer {
+pub(super) struct AuthorizeLayer {
     registry: Arc<ToolRegistry>,
 }
 
 impl AuthorizeLayer {
     /// Checks against the scopes and paths of these tools.
-    pub fn new(registry: Arc<ToolRegistry>) -> Self {
+    pub(super) fn new(registry: Arc<ToolRegistry>) -> Self {
         Self { registry }
     }
 }
@@ -34,7 +34,7 @@ impl<S> Layer<S> for AuthorizeLayer {
 
 /// The service that [`AuthorizeLayer`] makes.
 #[derive(Clone)]
-pub struct Authorize<S> {
+pub(super) struct Authorize<S> {
     registry: Arc<ToolRegistry>,
     inner: S,
 }

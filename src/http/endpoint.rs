@@ -23,7 +23,7 @@ use crate::mcp::{Dispatch, Method, ServerInfo};
 
 /// What every request needs; cheap to clone.
 #[derive(Clone)]
-pub struct Endpoint {
+pub(super) struct Endpoint {
     /// Authorization, then the methods.
     pub service: Authorize<Dispatch>,
     /// How the server names itself.
@@ -37,7 +37,7 @@ pub struct Endpoint {
 }
 
 /// Answers one POST. The principal was put there by the authentication layer.
-pub async fn post(
+pub(super) async fn post(
     State(endpoint): State<Endpoint>,
     Extension(principal): Extension<Arc<Principal>>,
     headers: HeaderMap,
@@ -100,7 +100,9 @@ fn check_accept(headers: &HeaderMap) -> Result<(), Refusal> {
         headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|range| {
             let range = range.split(';').next().unwrap_or_default().trim();
             let (kind, _) = wanted.split_once('/').unwrap_or_default();
-            range == "*/*" || range.eq_ignore_ascii_case(wanted) || range.strip_suffix("/*").is_some_and(|r| r.eq_ignore_ascii_case(kind))
+            range == "*/*"
+                || range.eq_ignore_ascii_case(wanted)
+                || range.strip_suffix("/*").is_some_and(|r| r.eq_ignore_ascii_case(kind))
         })
     };
     if accepts("application/json") && accepts("text/event-stream") { Ok(()) } else { Err(Refusal::NotAcceptable) }
@@ -121,7 +123,7 @@ async fn read_body(endpoint: &Endpoint, headers: &HeaderMap, body: Body) -> Resu
 }
 
 /// The method's name for the log, and the tool's where one is called.
-pub fn names<'a>(call: &'a Call<'_>) -> (&'static str, Option<&'a str>) {
+pub(super) fn names<'a>(call: &'a Call<'_>) -> (&'static str, Option<&'a str>) {
     match &call.method {
         Method::Discover => ("server/discover", None),
         Method::Initialize => ("initialize", None),

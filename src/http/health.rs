@@ -25,12 +25,12 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `GET /healthz`: 200 while the process answers at all; it depends on nothing else, or a failing Redis would get every
 /// replica killed.
-pub async fn healthz() -> Response {
+pub(super) async fn healthz() -> Response {
     json(StatusCode::OK, br#"{"status":"ok"}"#.to_vec())
 }
 
 /// `GET /readyz`: 200, or 503 with what is missing.
-pub async fn readyz(State(readiness): State<Readiness>) -> Response {
+pub(super) async fn readyz(State(readiness): State<Readiness>) -> Response {
     let state = match tokio::time::timeout(PROBE_TIMEOUT, readiness.state.check()).await {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err("shared state does not answer".to_owned()),

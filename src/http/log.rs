@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 
 use super::endpoint::names;
 use super::read_message::Call;
@@ -19,7 +19,7 @@ use crate::auth::Principal;
 
 /// What the endpoint knows of a request and the log tells; travels with the response.
 #[derive(Clone, Debug)]
-pub struct Summary {
+pub(super) struct Summary {
     principal: Arc<Principal>,
     method: Option<&'static str>,
     tool: Option<Box<str>>,
@@ -29,12 +29,12 @@ pub struct Summary {
 
 impl Summary {
     /// Of a request whose message has not been read yet.
-    pub fn of(principal: &Arc<Principal>) -> Self {
+    pub(super) fn of(principal: &Arc<Principal>) -> Self {
         Self { principal: Arc::clone(principal), method: None, tool: None, version: None, traceparent: None }
     }
 
     /// Adds what the message says. Names come from outside: they are cut to a length that a log can bear.
-    pub fn note(&mut self, call: &Call<'_>) {
+    pub(super) fn note(&mut self, call: &Call<'_>) {
         let (method, tool) = names(call);
         self.method = Some(method);
         self.tool = tool.map(cut);
@@ -48,7 +48,7 @@ fn cut(text: &str) -> Box<str> {
 }
 
 /// Logs the request when the last byte of its answer has been handed over, or when the client went away before.
-pub async fn log_request(request: Request, next: Next) -> Response {
+pub(super) async fn log_request(request: Request, next: Next) -> Response {
     if !tracing::enabled!(target: "pressmark::request", tracing::Level::INFO) {
         return next.run(request).await;
     }
@@ -74,19 +74,21 @@ struct Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let summary = self.summary.as_ref();
+        // 499, as Nginx logs it: the client closed the connection before there was an answer.
+        let status = self.status.map_or(499, |status| status.as_u16());
+        let duration_us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::info!(
             target: "pressmark::request",
-            http.method = %self.http_method,
-            http.path = %self.path,
-            // 499, as Nginx logs it: the client closed the connection before there was an answer.
-            status = self.status.map_or(499, |status| status.as_u16()),
-            mcp.method = summary.and_then(|summary| summary.method),
+            http_method = self.http_method.as_str(),
+            path = &*self.path,
+            status,
+            method = summary.and_then(|summary| summary.method),
             tool = summary.and_then(|summary| summary.tool.as_deref()),
-            mcp.version = summary.and_then(|summary| summary.version),
+            version = summary.and_then(|summary| summary.version),
             principal = summary.map(|summary| summary.principal.subject.as_str()),
             issuer = summary.map(|summary| summary.principal.issuer.as_str()),
             traceparent = summary.and_then(|summary| summary.traceparent.as_deref()),
-            duration_us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX),
+            duration_us,
             bytes = self.bytes,
             "request"
         );

@@ -12,7 +12,7 @@ use crate::mcp::{McpError, Message, Method, Params, ProgressNotification, Protoc
 const MAX_BATCH: usize = 64;
 
 /// What a body turned out to be.
-pub enum Incoming<'a> {
+pub(super) enum Incoming<'a> {
     /// One request.
     Call(Call<'a>),
     /// Notifications or responses, which are taken without an answer.
@@ -22,7 +22,7 @@ pub enum Incoming<'a> {
 }
 
 /// A request, with what its answer needs.
-pub struct Call<'a> {
+pub(super) struct Call<'a> {
     /// Marks the answer.
     pub id: RequestId,
     /// The revision of both.
@@ -37,7 +37,7 @@ pub struct Call<'a> {
 
 /// A message that gets an error.
 #[derive(Debug)]
-pub struct Rejection {
+pub(super) struct Rejection {
     /// The message's id, if it could be read.
     pub id: Option<RequestId>,
     /// Does the message belong to a revision without a handshake? The status of some errors depends on it.
@@ -50,7 +50,7 @@ pub struct Rejection {
 ///
 /// # Errors
 /// [`Rejection`] when the whole body gets one error.
-pub fn read_message<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Incoming<'a>, Rejection> {
+pub(super) fn read_message<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Incoming<'a>, Rejection> {
     let headers = MessageHeaders(headers);
     let reject = |error| Rejection { id: None, modern: headers.are_modern(), error };
     let text = std::str::from_utf8(body).map_err(|_| reject(McpError::Parse("the body is not UTF-8".to_owned())))?;
@@ -97,7 +97,8 @@ fn read_one<'a>(headers: &MessageHeaders<'_>, text: &'a str) -> Result<Option<Ca
             Err(error) => Err(Rejection { id: None, modern, error }),
         },
         Message::Response if modern => {
-            let error = McpError::InvalidRequest("a response answers nothing: in this revision the server sends no requests".to_owned());
+            let error =
+                McpError::InvalidRequest("a response answers nothing: in this revision the server sends no requests".to_owned());
             Err(Rejection { id: None, modern, error })
         }
         Message::Response => Ok(None),
@@ -126,7 +127,9 @@ fn agree(headers: &MessageHeaders<'_>, method: &str, params: &Params<'_>) -> Res
     }
     if method == "initialize" {
         let requested = params.protocol_version.as_deref().ok_or_else(|| {
-            McpError::MalformedParams("`params.protocolVersion` is missing: the newest revision that the client speaks".to_owned())
+            McpError::MalformedParams(
+                "`params.protocolVersion` is missing: the newest revision that the client speaks".to_owned(),
+            )
         })?;
         let version = ProtocolVersion::parse(requested).filter(|version| !version.is_modern());
         return Ok(version.unwrap_or(ProtocolVersion::NEWEST_LEGACY));
@@ -134,7 +137,8 @@ fn agree(headers: &MessageHeaders<'_>, method: &str, params: &Params<'_>) -> Res
     let version = supported(headers.version()?)?;
     if version.is_modern() {
         return Err(McpError::MalformedParams(
-            "`params._meta[\"io.modelcontextprotocol/protocolVersion\"]` is missing: every request of this revision carries it".to_owned(),
+            "`params._meta[\"io.modelcontextprotocol/protocolVersion\"]` is missing: every request of this revision carries it"
+                .to_owned(),
         ));
     }
     if headers.0.contains_key("mcp-session-id") {
@@ -143,9 +147,15 @@ fn agree(headers: &MessageHeaders<'_>, method: &str, params: &Params<'_>) -> Res
     Ok(version)
 }
 
-fn agree_modern(headers: &MessageHeaders<'_>, method: &str, params: &Params<'_>, requested: &str) -> Result<ProtocolVersion, McpError> {
+fn agree_modern(
+    headers: &MessageHeaders<'_>,
+    method: &str,
+    params: &Params<'_>,
+    requested: &str,
+) -> Result<ProtocolVersion, McpError> {
     headers.must_say("MCP-Protocol-Version", headers.version()?, requested)?;
-    let version = ProtocolVersion::parse(requested).ok_or_else(|| McpError::UnsupportedVersion { requested: requested.to_owned() })?;
+    let version =
+        ProtocolVersion::parse(requested).ok_or_else(|| McpError::UnsupportedVersion { requested: requested.to_owned() })?;
     if !version.is_modern() {
         return Err(McpError::MalformedParams(format!(
             "revision {version} begins with initialize and has no version in `_meta`; to go without a handshake, name {} in both",

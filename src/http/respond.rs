@@ -11,7 +11,7 @@ use crate::mcp::{McpError, write_error};
 
 /// Why a request to the endpoint is refused before its body is understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// `Accept` does not list both content types.
     NotAcceptable,
     /// The body is not declared as JSON.
@@ -53,11 +53,15 @@ impl Refusal {
     fn error(self) -> McpError {
         let message = match self {
             Self::NotAcceptable => "the Accept header must list both application/json and text/event-stream".to_owned(),
-            Self::UnsupportedMediaType => "the body must be declared as Content-Type: application/json, without Content-Encoding".to_owned(),
+            Self::UnsupportedMediaType => {
+                "the body must be declared as Content-Type: application/json, without Content-Encoding".to_owned()
+            }
             Self::BodyTooLarge { limit } => format!("the body is larger than {limit} bytes, the most that this server takes"),
             Self::BodyTimeout => "the body did not arrive in time".to_owned(),
             Self::BodyBroken => "the body ended early".to_owned(),
-            Self::MethodNotAllowed => "send messages with POST; this server opens no stream on GET and has no session to DELETE".to_owned(),
+            Self::MethodNotAllowed => {
+                "send messages with POST; this server opens no stream on GET and has no session to DELETE".to_owned()
+            }
             Self::Origin => "web pages of this origin may not call; the operator allows more with --allow-origin".to_owned(),
             Self::NotFound => "nothing is here; the MCP endpoint is /mcp".to_owned(),
             Self::Panicked => return McpError::Internal,
@@ -77,7 +81,7 @@ impl IntoResponse for Refusal {
 }
 
 /// The response to a message that gets a JSON-RPC error.
-pub fn reject(rejection: &Rejection, challenge: &Challenge) -> Response {
+pub(super) fn reject(rejection: &Rejection, challenge: &Challenge) -> Response {
     let status = status(&rejection.error, rejection.modern);
     let mut response = json(status, write_error(rejection.id.as_ref(), &rejection.error));
     if let McpError::InsufficientScope { needed, message } = &rejection.error {
@@ -103,7 +107,7 @@ fn status(error: &McpError, modern: bool) -> StatusCode {
 }
 
 /// A response with a JSON body. Answers depend on the caller and are nobody else's to keep.
-pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
+pub(super) fn json(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -113,6 +117,6 @@ pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
 }
 
 /// 202: a message that gets no answer was taken.
-pub fn accepted() -> Response {
+pub(super) fn accepted() -> Response {
     StatusCode::ACCEPTED.into_response()
 }

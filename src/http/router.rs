@@ -16,13 +16,13 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::authenticate::AuthenticateLayer;
 use super::authorize::AuthorizeLayer;
+use super::challenge::Challenge;
 use super::endpoint::{self, Endpoint};
 use super::health::{self, Readiness};
 use super::log::log_request;
 use super::origin::Origins;
 use super::respond::Refusal;
 use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
-use super::challenge::Challenge;
 use crate::auth::Authenticator;
 use crate::mcp::{Dispatch, ServerInfo};
 use crate::tools::ToolRegistry;
@@ -54,23 +54,22 @@ pub fn router(registry: Arc<ToolRegistry>, options: HttpOptions) -> Router {
         max_request_bytes: options.max_request_bytes,
         body_timeout: options.body_timeout,
     };
-    let mcp = Router::new().route("/mcp", post(endpoint::post).fallback(|| async { Refusal::MethodNotAllowed })).with_state(endpoint).layer(
-        ServiceBuilder::new()
-            .layer(from_fn_with_state(options.origins.clone(), check_origin))
-            .layer(cors(options.origins))
-            .layer(AuthenticateLayer::new(options.authenticator, &options.resource)),
-    );
-    let probes = Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .with_state(options.readiness);
+    let mcp = Router::new()
+        .route("/mcp", post(endpoint::post).fallback(|| async { Refusal::MethodNotAllowed }))
+        .with_state(endpoint)
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(options.origins.clone(), check_origin))
+                .layer(cors(options.origins))
+                .layer(AuthenticateLayer::new(options.authenticator, &options.resource)),
+        );
+    let probes =
+        Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz)).with_state(options.readiness);
     let [at_root, at_endpoint] = PROTECTED_RESOURCE_PATHS;
     let metadata = Router::new().route(at_root, options.resource.handler()).route(at_endpoint, options.resource.handler());
 
     mcp.merge(probes).merge(metadata).fallback(any(|| async { Refusal::NotFound })).layer(
-        ServiceBuilder::new()
-            .layer(from_fn(log_request))
-            .layer(CatchPanicLayer::custom(|_| Refusal::Panicked.into_response())),
+        ServiceBuilder::new().layer(from_fn(log_request)).layer(CatchPanicLayer::custom(|_| Refusal::Panicked.into_response())),
     )
 }
 
@@ -84,7 +83,8 @@ async fn check_origin(State(origins): State<Origins>, request: Request, next: Ne
 
 /// What pages of allowed origins need from a browser to call at all.
 fn cors(origins: Origins) -> CorsLayer {
-    let headers = ["mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id", "last-event-id"].map(HeaderName::from_static);
+    let headers =
+        ["mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id", "last-event-id"].map(HeaderName::from_static);
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |origin: &HeaderValue, _| origins.allow(origin)))
         .allow_methods([Method::GET, Method::POST, Method::DELETE])

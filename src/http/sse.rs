@@ -8,10 +8,10 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
 /// What keeps an idle stream open through balancers: a comment, which clients ignore.
-pub const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
+pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
 /// A response whose body is this stream of events.
-pub fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+pub(super) fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     use futures_util::StreamExt as _;
     let mut response = Response::new(Body::from_stream(events.map(Ok::<_, std::convert::Infallible>)));
     let headers = response.headers_mut();
@@ -23,7 +23,7 @@ pub fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Response 
 }
 
 /// One event that carries a JSON message. JSON text has no line ends of its own: they are escaped.
-pub fn event(message: &[u8]) -> Bytes {
+pub(super) fn event(message: &[u8]) -> Bytes {
     let mut event = Vec::with_capacity(message.len() + 24);
     event.extend_from_slice(b"event: message\ndata: ");
     event.extend_from_slice(message);
