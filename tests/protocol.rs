@@ -431,8 +431,9 @@ async fn the_http_request_must_be_right_too() {
 
     let large = client.message("tools/call", json!({"name": "read_file", "arguments": {"path": "x".repeat(5_000_000)}}));
     assert_error(&client.post(&client.headers(&large), large.to_string()).await, 413, -32600, "5 MB");
-    let stream = futures_util::stream::iter((0..100).map(|_| Ok::<_, std::io::Error>(vec![b' '; 65_536])));
-    let unknown_length = client.post(&client.headers(&message), reqwest::Body::wrap_stream(stream)).await;
+    let chunks = (0..100).map(|_| Ok::<_, std::io::Error>(http_body::Frame::data(bytes::Bytes::from(vec![b' '; 65_536]))));
+    let stream = http_body_util::StreamBody::new(futures_util::stream::iter(chunks));
+    let unknown_length = client.post(&client.headers(&message), reqwest::Body::wrap(stream)).await;
     assert_error(&unknown_length, 413, -32600, "more than 4 MiB in chunks");
 
     let http = reqwest::Client::new();
