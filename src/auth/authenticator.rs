@@ -189,7 +189,7 @@ impl JwtMethod {
             return Err(AuthSetupError::new("JWT audience", problem));
         }
         if let Some(issuer) = &issuer {
-            issuer_url(issuer).map_err(|problem| AuthSetupError::new("JWT issuer", format!("{issuer}: {problem}")))?;
+            issuer_url(issuer).map_err(|problem| AuthSetupError::new("JWT issuer", problem))?;
         }
         let verifier = JwtVerifier::new(issuer.as_deref(), &audiences);
         let keys = start_keys(keys, issuer.as_deref(), refresh).await?;
@@ -231,12 +231,12 @@ async fn start_keys(source: KeySource, issuer: Option<&str>, refresh: RefreshPol
             return file.map(Jwks::File).map_err(|problem| AuthSetupError::new("JWK set file", format!("{shown}: {problem}")));
         }
         KeySource::Url(text) => {
-            let url = key_url(&text).map_err(|problem| AuthSetupError::new("JWK set URL", format!("{text}: {problem}")))?;
+            let url = key_url(&text).map_err(|problem| AuthSetupError::new("JWK set URL", problem))?;
             KeyLocation::Url(url)
         }
         KeySource::Discovery => {
             let issuer = issuer.ok_or_else(|| AuthSetupError::new("JWT issuer", "discovery of its keys needs an issuer"))?;
-            let url = issuer_url(issuer).map_err(|problem| AuthSetupError::new("JWT issuer", format!("{issuer}: {problem}")))?;
+            let url = issuer_url(issuer).map_err(|problem| AuthSetupError::new("JWT issuer", problem))?;
             KeyLocation::Issuer(issuer.to_owned(), url)
         }
     };
