@@ -1,6 +1,7 @@
 //! Real Redis servers: one, a cluster, a master with a replica and Sentinels.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// One `redis-server` on a port of its own, which it keeps when stopped and started again. It saves nothing to disk.
 pub struct RedisServer {
     port: u16,
+    /// Where `redis-cli` is answered: the same port, unless that one speaks TLS.
+    admin_port: u16,
     options: Vec<String>,
     directory: TempDir,
     process: Option<Process>,
@@ -26,18 +29,49 @@ impl RedisServer {
 
     /// With more lines of configuration, each a directive and its values.
     pub fn start_with(lines: &[&str]) -> Self {
-        Self::start_on(free_port(), lines)
+        let mut server = Self::new(lines);
+        server.restart();
+        server
     }
 
-    fn start_on(port: u16, lines: &[&str]) -> Self {
-        let mut server = Self {
+    /// Speaks TLS on its port, with [`Self::certificate`].
+    pub fn start_with_tls() -> Self {
+        let mut server = Self::new(&[]);
+        server.make_certificate();
+        let plain = free_port();
+        let lines =
+            format!("tls-port {}\ntls-cert-file tls.crt\ntls-key-file tls.key\ntls-auth-clients no\nport {plain}", server.port);
+        server.options.push(lines);
+        server.admin_port = plain;
+        server.restart();
+        server
+    }
+
+    /// The certificate that a client of [`Self::start_with_tls`] has to trust.
+    pub fn certificate(&self) -> PathBuf {
+        self.directory.path().join("tls.crt")
+    }
+
+    fn new(lines: &[&str]) -> Self {
+        let port = free_port();
+        Self {
             port,
+            admin_port: port,
             options: lines.iter().map(|line| (*line).to_owned()).collect(),
             directory: tempfile::tempdir().expect("a temporary folder"),
             process: None,
-        };
-        server.restart();
-        server
+        }
+    }
+
+    fn make_certificate(&self) {
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"])
+            .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", "tls.key", "-out", "tls.crt"])
+            .current_dir(self.directory.path())
+            .output()
+            .unwrap_or_else(|error| panic!("cannot start openssl: {error}; install openssl (scripts/test does)"));
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
 
     pub fn port(&self) -> u16 {
@@ -85,7 +119,7 @@ impl RedisServer {
 
     /// What `redis-cli` says to a command.
     pub fn cli(&self, arguments: &[&str]) -> String {
-        redis_cli(self.port, arguments)
+        redis_cli(self.admin_port, arguments)
     }
 
     /// How often a command (`getex`, `set`) has been run since the start of the server.
