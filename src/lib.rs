@@ -6,6 +6,7 @@ pub mod path;
 pub mod auth;
 
 pub mod files;
+pub mod search;
 pub mod state;
 
 pub mod tools;

@@ -2,14 +2,17 @@
 
 mod error;
 mod folder;
+mod ignore_rules;
 mod mount;
 mod tree;
 mod version;
 mod view;
+mod walk;
 
 pub use error::FileError;
-pub use folder::Folder;
+pub use folder::{Entries, Entry, Folder};
 pub use mount::{Mount, MountSpec};
 pub use tree::{Tree, TreeError};
 pub use version::{Snapshot, Version};
 pub use view::{FileKind, FileMetadata, OpenFile, Parent, View};
+pub use walk::{Place, Stop, Walk, WalkFrom, WalkOptions, Walked};
