@@ -3,12 +3,22 @@
 
 mod context;
 mod error;
+mod find_files;
+mod list_directory;
+mod listing;
 mod output;
+mod paging;
+mod read_file;
 mod registry;
+mod search_text;
 mod tool;
 
 pub use context::{CallContext, CancelFlag, Lanes, Progress, ProgressUpdate};
 pub use error::{ToolError, ToolErrorKind};
+pub use find_files::FindFiles;
+pub use list_directory::ListDirectory;
 pub use output::{Content, ToolOutput, ToolResult};
+pub use read_file::{ReadFile, ReadFileArgs, ReadFileForm, ReadFileOutput, Shown};
 pub use registry::{AuthorizedTool, Denied, ToolDescription, ToolRegistry};
+pub use search_text::SearchText;
 pub use tool::{Effect, Lane, Tool, ToolSpec, Touches};
