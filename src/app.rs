@@ -18,7 +18,9 @@ use crate::files::{Tree, TreeError};
 use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness};
 use crate::mcp::ServerInfo;
 use crate::state::{Cursors, MemoryState, RedisState, SharedState, StateError};
-use crate::tools::{Lanes, Tool, ToolRegistry};
+use crate::tools::{
+    FindFiles, Lanes, ListDirectory, ReadFile, SearchText, Tool, ToolRegistry,
+};
 
 /// How long calls under way may go on after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -82,8 +84,11 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = Arc::new(Lanes::new(cores, cores * CPU_QUEUE_PER_CORE));
         let cursors = Cursors::new(Arc::clone(&state), config.cursor_ttl);
-        let _ = cursors;
-        let registry = ToolRegistry::new(lanes, config.max_result_bytes, config.request_timeout);
+        let registry = ToolRegistry::new(lanes, config.max_result_bytes, config.request_timeout)
+            .with(ListDirectory::new(Arc::clone(&tree), cursors.clone()))
+            .with(FindFiles::new(Arc::clone(&tree), cursors.clone()))
+            .with(SearchText::new(Arc::clone(&tree), cursors.clone()))
+            .with(ReadFile::new(Arc::clone(&tree), cursors));
         Ok(Self { config, tree, state, registry })
     }
 
@@ -195,13 +200,7 @@ fn auth_config(settings: &AuthSettings, url: &Url) -> AuthConfig {
     let configured = jwt.is_some() || settings.api_keys.is_some() || settings.no_auth;
     let random_token = || format!("dev-{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>()));
     let dev_token = settings.dev_token.clone().or_else(|| (!configured).then(random_token));
-    AuthConfig {
-        jwt,
-        api_keys: settings.api_keys.clone(),
-        dev_token,
-        no_auth: settings.no_auth,
-        refresh: RefreshPolicy::default(),
-    }
+    AuthConfig { jwt, api_keys: settings.api_keys.clone(), dev_token, no_auth: settings.no_auth, refresh: RefreshPolicy::default() }
 }
 
 fn callers(auth: &AuthConfig) -> String {

@@ -186,7 +186,7 @@ impl Settings {
     /// [`ConfigError`] with line and column.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             // The message alone: the error's own display quotes the line, which may hold a token.
             ConfigError(format!("configuration file, line {line}: {}", error.message()))
         })

@@ -194,11 +194,11 @@ async fn headers_must_say_what_the_body_says() {
     let wrong: [Change; 13] = [
         ("no version", |h| drop(h.remove("mcp-protocol-version"))),
         ("another version", |h| set(h, "mcp-protocol-version", "2025-11-25")),
-        ("two versions", |h| drop(h.append("mcp-protocol-version", HeaderValue::from_static("2026-07-28")))),
+        ("two versions", |h| assert!(h.append("mcp-protocol-version", HeaderValue::from_static("2026-07-28")))),
         ("no method", |h| drop(h.remove("mcp-method"))),
         ("another method", |h| set(h, "mcp-method", "tools/list")),
         ("the method in capitals", |h| set(h, "mcp-method", "TOOLS/CALL")),
-        ("two methods", |h| drop(h.append("mcp-method", HeaderValue::from_static("tools/call")))),
+        ("two methods", |h| assert!(h.append("mcp-method", HeaderValue::from_static("tools/call")))),
         ("no name", |h| drop(h.remove("mcp-name"))),
         ("another name", |h| set(h, "mcp-name", "write_file")),
         ("a name that is not ASCII", |h| drop(h.insert("mcp-name", HeaderValue::from_bytes(b"r\xc3\xa9ad").expect("bytes")))),
@@ -287,7 +287,7 @@ async fn wrong_arguments_are_for_the_model_to_repair() {
         assert_eq!(reply.status, StatusCode::OK, "{arguments}");
         assert!(reply.is_tool_error(), "{arguments}: {}", reply.text);
         assert!(reply.content(0).contains(named), "{arguments}: {}", reply.content(0));
-        assert!(reply.content(0).contains("\"path\""), "an example of right arguments: {}", reply.content(0));
+        assert!(reply.content(0).contains("{\""), "an example of right arguments: {}", reply.content(0));
         assert!(reply.result().get("structuredContent").is_none());
     }
     for arguments in [json!([]), json!("x"), json!(7)] {
@@ -514,13 +514,11 @@ async fn unsupported_versions_in_the_header() {
 #[tokio::test]
 async fn progress_is_streamed_when_asked_for() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for file in 0..4_000 {
-        let directory = folder.path().join(format!("d{}", file / 200));
-        std::fs::create_dir_all(&directory).expect("a folder");
-        std::fs::write(directory.join(format!("{file}.txt")), "nothing to see here\n".repeat(200)).expect("a file");
+    for file in 0..2_000 {
+        std::fs::write(folder.path().join(format!("{file}.txt")), "many words and no hit\n".repeat(2_000)).expect("a file");
     }
     let server = Pressmark::start(&[folder.path().to_str().expect("UTF-8"), "--dev-token", TOKEN]);
-    let arguments = json!({"pattern": "not in any file", "mode": "count"});
+    let arguments = json!({"pattern": "(a|b|m).*zzz$", "mode": "count"});
     for modern in [true, false] {
         let client = if modern {
             McpClient::modern(&server.url(), Some(TOKEN))

@@ -124,7 +124,7 @@ impl McpClient {
             set("mcp-session-id", session);
         }
         let method = message["method"].as_str().unwrap_or_default();
-        if method != "initialize" {
+        if method != "initialize" || self.revision == MODERN {
             set("mcp-protocol-version", &self.revision);
         }
         if self.revision == MODERN {
