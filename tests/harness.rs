@@ -1,4 +1,5 @@
-//! What the other tests rely on: the balancer takes turns and hides no failure, and the client sends what it should.
+//! What the other tests rely on: the balancer takes turns and hides no failure, the client sends what it should, and the
+//! other clients are there.
 
 mod support;
 
@@ -11,6 +12,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use support::client::{LEGACY, MODERN, McpClient};
 use support::nginx::Nginx;
+use support::node::{node, package_command};
 
 /// A server that answers every request with its own name and with what it was sent; as a stream when asked to.
 struct Echo {
@@ -114,4 +116,15 @@ async fn the_client_sends_what_each_era_demands() {
     assert_eq!((&headers["mcp-protocol-version"], &headers["mcp-session-id"]), (&json!(LEGACY), &json!("session-1")));
     assert!(headers.get("mcp-method").is_none() && headers.get("mcp-name").is_none() && headers.get("authorization").is_none());
     assert!(message["params"].get("_meta").is_none());
+}
+
+#[test]
+fn node_finds_the_clients() {
+    for package in ["client", "sdk/client/index.js"] {
+        let script = format!("const {{ Client }} = await import('@modelcontextprotocol/{package}'); console.log(typeof Client)");
+        let output = node(&["--input-type=module", "--eval", &script]).output().expect("node runs");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "function", "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let output = node(&[&package_command("conformance"), "list"]).output().expect("node runs");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("server-stateless"), "the conformance suite lists its scenarios");
 }

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod nginx;
+pub mod node;
 pub mod process;
 pub mod redis;
 pub mod server;
