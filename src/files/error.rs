@@ -1,5 +1,9 @@
 //! Why a path could not be used. Texts name the path as the caller knows it, never where it lies on the machine.
 
+use std::io;
+
+use rustix::io::Errno;
+
 use crate::path::TreePath;
 
 /// A failed operation on the tree.
@@ -42,6 +46,12 @@ pub enum FileError {
         /// The version that is there now.
         actual: String,
     },
+    /// The operating system does not let the server in.
+    #[error("the server has no permission to use {0}")]
+    NotPermitted(TreePath),
+    /// A name in the path is longer than this file system holds.
+    #[error("{0} has a name that is too long for the file system")]
+    NameTooLong(TreePath),
     /// The folder still has content.
     #[error("{0} is not empty")]
     NotEmpty(TreePath),
@@ -51,6 +61,29 @@ pub enum FileError {
         /// Where.
         path: TreePath,
         /// What the operating system said.
-        source: std::io::Error,
+        source: io::Error,
     },
+}
+
+impl FileError {
+    /// What the operating system's answer means for this path: the one place where its error codes are read.
+    pub(crate) fn from_io(path: &TreePath, source: io::Error) -> Self {
+        let path = path.clone();
+        match Errno::from_io_error(&source) {
+            Some(Errno::NOENT) => Self::NotFound(path),
+            Some(Errno::EXIST) => Self::AlreadyExists(path),
+            Some(Errno::NOTDIR) => Self::NotAFolder(path),
+            Some(Errno::ISDIR) => Self::IsAFolder(path),
+            Some(Errno::LOOP | Errno::XDEV) => Self::LinkRefused(path),
+            Some(Errno::ACCESS | Errno::PERM) => Self::NotPermitted(path),
+            Some(Errno::NAMETOOLONG) => Self::NameTooLong(path),
+            // Opening a socket, or a device without a driver.
+            Some(Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP) => Self::NotRegular(path),
+            Some(Errno::ROFS) => Self::ReadOnly { path, reason: "its file system is read-only" },
+            Some(Errno::NOTEMPTY) => Self::NotEmpty(path),
+            // cap-std's own refusal of a path that leads out of its folder carries no error code.
+            None if source.kind() == io::ErrorKind::PermissionDenied => Self::LinkRefused(path),
+            _ => Self::Io { path, source },
+        }
+    }
 }

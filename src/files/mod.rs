@@ -3,8 +3,18 @@
 mod diff;
 mod edit;
 mod error;
+mod folder;
+mod mount;
 mod nearest;
+mod tree;
+mod version;
+mod view;
 
 pub use diff::{Diff, unified_diff};
 pub use edit::{Edit, EditError, Edited, apply_edits};
 pub use error::FileError;
+pub use folder::Folder;
+pub use mount::{Mount, MountSpec};
+pub use tree::{Tree, TreeError};
+pub use version::{Snapshot, Version};
+pub use view::{FileKind, FileMetadata, OpenFile, Parent, View};

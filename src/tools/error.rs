@@ -116,6 +116,8 @@ impl From<crate::files::FileError> for ToolError {
             FileError::LinkRefused(_) => (ToolErrorKind::Forbidden, "use the path that the link leads to, if it is in the tree"),
             FileError::ReadOnly { .. } => (ToolErrorKind::Forbidden, "choose a path on a writable mount"),
             FileError::Forbidden(_) => (ToolErrorKind::Forbidden, "stay within the folders that list_directory shows"),
+            FileError::NotPermitted(_) => (ToolErrorKind::Forbidden, "ask the operator for access, or use another path"),
+            FileError::NameTooLong(_) => (ToolErrorKind::InvalidArgument, "use a shorter name, at most 255 bytes"),
             FileError::VersionMismatch { .. } => {
                 (ToolErrorKind::Conflict, "nothing was changed; read the file again and repeat the call with that version")
             }
