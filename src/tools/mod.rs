@@ -4,11 +4,13 @@
 mod context;
 mod error;
 mod output;
+mod read_file;
 mod registry;
 mod tool;
 
 pub use context::{CallContext, CancelFlag, Lanes, Progress, ProgressUpdate};
 pub use error::{ToolError, ToolErrorKind};
 pub use output::{Content, ToolOutput, ToolResult};
+pub use read_file::{ReadFile, ReadFileArgs, ReadFileForm, ReadFileOutput, Shown};
 pub use registry::{AuthorizedTool, Denied, ToolDescription, ToolRegistry};
 pub use tool::{Effect, Lane, Tool, ToolSpec, Touches};

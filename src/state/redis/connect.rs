@@ -1,0 +1,129 @@
+//! Makes a connection to whatever the URL names: one server, the master that Sentinels know of, or a cluster.
+
+use std::time::Duration;
+
+use futures_util::future::select_ok;
+use redis::aio::MultiplexedConnection;
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, RedisConnectionInfo};
+use redis::{IntoConnectionInfo, RedisError, RedisResult, Value};
+use tokio::time::timeout;
+
+use super::error::{needs_credentials, reason};
+use super::url::{Node, RedisUrl, Topology};
+use crate::state::StateError;
+
+/// One TCP connection with its handshakes.
+const NODE_LIMIT: Duration = Duration::from_secs(1);
+/// All that it takes to be ready for commands: asking Sentinels, or learning the shape of a cluster, comes on top.
+const CONNECT_LIMIT: Duration = Duration::from_millis(1_500);
+/// One answer from one server.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+/// One command in a cluster, with redirections and repetitions.
+const CLUSTER_ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+#[derive(Clone)]
+pub(super) enum Connection {
+    Server(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Connection {
+    pub(super) async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
+        match self {
+            Self::Server(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => command.query_async(connection).await,
+        }
+    }
+
+    /// A cluster's connection is many: it replaces its broken ones, and follows masters that move.
+    pub(super) fn mends_itself(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+}
+
+/// Connects within [`CONNECT_LIMIT`] or fails.
+pub(super) async fn connect(url: &RedisUrl) -> Result<Connection, StateError> {
+    let attempt = async {
+        match &url.topology {
+            Topology::Server => server(url, &url.nodes[0], true).await.map(Connection::Server),
+            Topology::Sentinel { service } => master(url, service).await.map(Connection::Server),
+            Topology::Cluster => cluster(url).await.map(Connection::Cluster),
+        }
+    };
+    match timeout(CONNECT_LIMIT, attempt).await {
+        Ok(result) => result.map_err(|error| StateError { reason: reason(&error) }),
+        Err(_) => Err(StateError { reason: "Redis cannot be reached (timed out)".to_owned() }),
+    }
+}
+
+async fn server(url: &RedisUrl, node: &Node, with_credentials: bool) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(NODE_LIMIT)).set_response_timeout(Some(ANSWER_LIMIT));
+    Client::open(info(url, node, with_credentials)?)?.get_multiplexed_async_connection_with_config(&config).await
+}
+
+fn info(url: &RedisUrl, node: &Node, with_credentials: bool) -> RedisResult<ConnectionInfo> {
+    let mut settings = RedisConnectionInfo::default();
+    if with_credentials {
+        settings = settings.set_db(url.database);
+        if let Some(username) = &url.username {
+            settings = settings.set_username(username);
+        }
+        if let Some(password) = &url.password {
+            settings = settings.set_password(password);
+        }
+    }
+    let host = node.host.clone();
+    let address = if url.tls {
+        ConnectionAddr::TcpTls { host, port: node.port, insecure: false, tls_params: None }
+    } else {
+        ConnectionAddr::Tcp(host, node.port)
+    };
+    Ok(address.into_connection_info()?.set_redis_settings(settings))
+}
+
+async fn cluster(url: &RedisUrl) -> RedisResult<ClusterConnection> {
+    let nodes = url.nodes.iter().map(|node| info(url, node, true)).collect::<RedisResult<Vec<_>>>()?;
+    ClusterClientBuilder::new(nodes)
+        .connection_timeout(NODE_LIMIT)
+        .response_timeout(ANSWER_LIMIT)
+        .overall_response_timeout(Some(CLUSTER_ANSWER_LIMIT))
+        .build()?
+        .get_async_connection()
+        .await
+}
+
+/// Asks all Sentinels at once and takes the first whose answer proves right: one that is cut off from the others goes
+/// on naming a master that is none any more.
+async fn master(url: &RedisUrl, service: &str) -> RedisResult<MultiplexedConnection> {
+    let ways = url.nodes.iter().map(|sentinel| {
+        Box::pin(async move {
+            let node = ask_sentinel(url, sentinel, service).await?;
+            let mut connection = server(url, &node, true).await?;
+            let role: Vec<Value> = redis::cmd("ROLE").query_async(&mut connection).await?;
+            if role.first() != Some(&Value::BulkString(b"master".to_vec())) {
+                return Err(RedisError::from((redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly), "not the master")));
+            }
+            Ok(connection)
+        })
+    });
+    select_ok(ways).await.map(|(connection, _)| connection)
+}
+
+/// Sentinels often ask for no credentials, and refuse those who give some; those that do ask get the servers' own.
+async fn ask_sentinel(url: &RedisUrl, sentinel: &Node, service: &str) -> RedisResult<Node> {
+    let mut question = redis::cmd("SENTINEL");
+    question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
+    let mut connection = server(url, sentinel, false).await?;
+    let answer: Option<(String, u16)> = match question.query_async(&mut connection).await {
+        Err(error) if needs_credentials(&error) => {
+            let mut connection = server(url, sentinel, true).await?;
+            question.query_async(&mut connection).await?
+        }
+        answer => answer?,
+    };
+    let (host, port) =
+        answer.ok_or_else(|| RedisError::from((redis::ErrorKind::MasterNameNotFoundBySentinel, "unknown service")))?;
+    Ok(Node { host, port })
+}
