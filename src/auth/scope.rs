@@ -146,7 +146,14 @@ impl ScopeSet {
     /// caller: a link could lead from a granted subtree into another.
     #[must_use]
     pub fn covers_tree(&self, permission: Permission) -> bool {
-        self.grants.iter().any(|grant| grant.gives(permission) && matches!(&grant.subtree, Subtree::Below(top) if top.is_root()))
+        self.covers_all_below(permission, &TreePath::root())
+    }
+
+    /// Does one grant of this permission cover this folder and everything below it?
+    #[must_use]
+    pub fn covers_all_below(&self, permission: Permission, folder: &TreePath) -> bool {
+        let covers = |subtree: &Subtree| matches!(subtree, Subtree::Below(top) if folder.is_within(top));
+        self.grants.iter().any(|grant| grant.gives(permission) && covers(&grant.subtree))
     }
 }
 

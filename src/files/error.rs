@@ -15,6 +15,14 @@ pub enum FileError {
     /// Something is there already.
     #[error("{0} exists already")]
     AlreadyExists(TreePath),
+    /// A file is there already.
+    #[error("{path} exists already, in version {version}")]
+    FileExists {
+        /// Where.
+        path: TreePath,
+        /// The version that is there now.
+        version: String,
+    },
     /// A folder was needed.
     #[error("{0} is not a folder")]
     NotAFolder(TreePath),
@@ -55,6 +63,39 @@ pub enum FileError {
     /// The folder still has content.
     #[error("{0} is not empty")]
     NotEmpty(TreePath),
+    /// It is larger than the operation takes.
+    #[error("{path} is too large: at most {limit}")]
+    TooLarge {
+        /// Where.
+        path: TreePath,
+        /// The most that is taken.
+        limit: &'static str,
+    },
+    /// There is no room for it.
+    #[error("{path} cannot be written: {reason}")]
+    NoSpace {
+        /// Where.
+        path: TreePath,
+        /// What is used up.
+        reason: &'static str,
+    },
+    /// Other calls are changing it, for longer than this one can wait.
+    #[error("{0} is being changed by other calls")]
+    Busy(TreePath),
+    /// It changed while it was being read.
+    #[error("{0} changed while it was being read")]
+    Changed(TreePath),
+    /// What was asked for cannot be done with what is there. The problem says so, and what can be done.
+    #[error("{path}: {problem}")]
+    Unsuitable {
+        /// Where.
+        path: TreePath,
+        /// What is wrong, and what to do.
+        problem: &'static str,
+    },
+    /// Nobody waits for the outcome any more.
+    #[error("the call was cancelled")]
+    Cancelled,
     /// The operating system failed in another way.
     #[error("{path}: {source}")]
     Io {
@@ -80,6 +121,8 @@ impl FileError {
             // Opening a socket, or a device without a driver.
             Some(Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP) => Self::NotRegular(path),
             Some(Errno::ROFS) => Self::ReadOnly { path, reason: "its file system is read-only" },
+            Some(Errno::NOSPC) => Self::NoSpace { path, reason: "the disk is full" },
+            Some(Errno::DQUOT) => Self::NoSpace { path, reason: "the disk quota is used up" },
             Some(Errno::NOTEMPTY) => Self::NotEmpty(path),
             // cap-std's own refusal of a path that leads out of its folder carries no error code.
             None if source.kind() == io::ErrorKind::PermissionDenied => Self::LinkRefused(path),

@@ -95,6 +95,12 @@ impl View {
         self.principal.scopes.allows(permission, path)
     }
 
+    /// May the caller do this to this folder and everything below it, as far as its scopes say?
+    #[must_use]
+    pub fn allows_all_below(&self, permission: Permission, folder: &TreePath) -> bool {
+        self.principal.scopes.covers_all_below(permission, folder)
+    }
+
     /// Could the caller write here: do its scopes and the mount allow it?
     #[must_use]
     pub fn is_writable(&self, path: &TreePath) -> bool {

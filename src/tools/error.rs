@@ -110,6 +110,11 @@ impl From<crate::files::FileError> for ToolError {
         let (kind, next) = match &error {
             FileError::NotFound(_) => (ToolErrorKind::NotFound, "list_directory or find_files show what is there"),
             FileError::AlreadyExists(_) => (ToolErrorKind::AlreadyExists, "choose another path, or say that it may be replaced"),
+            FileError::FileExists { .. } => (
+                ToolErrorKind::AlreadyExists,
+                "nothing was changed; choose another path, or allow to replace it: by `if_match` with this version where the \
+                 tool takes one for it, or by `overwrite: true`",
+            ),
             FileError::NotAFolder(_) => (ToolErrorKind::Conflict, "use read_file for a file"),
             FileError::IsAFolder(_) => (ToolErrorKind::Conflict, "use list_directory to look into it"),
             FileError::NotRegular(_) => (ToolErrorKind::Forbidden, "only regular files and folders can be used"),
@@ -124,6 +129,14 @@ impl From<crate::files::FileError> for ToolError {
             FileError::NotEmpty(_) => {
                 (ToolErrorKind::Conflict, "nothing was changed; pass `recursive: true` to delete it with all its content")
             }
+            FileError::TooLarge { .. } => (ToolErrorKind::TooLarge, "nothing was changed; split it into smaller files"),
+            FileError::NoSpace { .. } => {
+                (ToolErrorKind::Io, "nothing was changed; free space by deleting files, or tell the operator")
+            }
+            FileError::Busy(_) => (ToolErrorKind::Unavailable, "nothing was changed; repeat the call after a moment"),
+            FileError::Changed(_) => (ToolErrorKind::Conflict, "nothing was changed; repeat the call"),
+            FileError::Unsuitable { .. } => (ToolErrorKind::Conflict, "nothing was changed"),
+            FileError::Cancelled => (ToolErrorKind::TimedOut, "repeat the call, with less to do at once"),
             FileError::Io { .. } => (ToolErrorKind::Io, "repeat the call; if it fails again, tell the operator"),
         };
         Self::new(kind, format!("{error}; {next}"))
