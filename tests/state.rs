@@ -180,7 +180,7 @@ mod start {
         let address = format!("127.0.0.1:{}", server.port());
         let state = connect(&format!("redis://:hun%40ter2%2F@{address}/3")).await;
         state.put("numbered", Bytes::from_static(b"1"), TTL).await.expect("a write");
-        assert_eq!(server.cli(&["-a", "hun@ter2/", "--no-auth-warning", "-n", "3", "GET", "numbered"]), "1");
+        assert_eq!(server.cli(&["-n", "3", "GET", "numbered"]), "1");
         for url in [format!("redis://{address}"), format!("redis://:hunter2@{address}"), format!("redis://me:hunter2@{address}")]
         {
             assert!(refused(&url).await.contains("refuses the credentials"));
@@ -236,6 +236,13 @@ mod start {
         set.kill_sentinel(0);
         set.kill_sentinel(2);
         connect(&set.url()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn sentinels_that_ask_for_a_password_get_the_one_of_the_servers() {
+        let set = SentinelSet::start_with_password("hunter2");
+        connect(&set.url().replace("://", "://:hunter2@")).await;
+        assert!(refused(&set.url()).await.contains("refuses the credentials"));
     }
 }
 

@@ -119,7 +119,7 @@ impl RedisServer {
 
     /// What `redis-cli` says to a command.
     pub fn cli(&self, arguments: &[&str]) -> String {
-        redis_cli(self.admin_port, arguments)
+        redis_cli(self.admin_port, self.password(), arguments)
     }
 
     /// How often a command (`getex`, `set`) has been run since the start of the server.
@@ -141,6 +141,10 @@ impl RedisServer {
         self.process.as_ref().expect("the server runs")
     }
 
+    fn password(&self) -> Option<&str> {
+        self.options.iter().find_map(|line| line.strip_prefix("requirepass "))
+    }
+
     fn is_sentinel(&self) -> bool {
         self.options.iter().any(|line| line.starts_with("sentinel "))
     }
@@ -157,9 +161,10 @@ impl RedisServer {
     }
 }
 
-fn redis_cli(port: u16, arguments: &[&str]) -> String {
+fn redis_cli(port: u16, password: Option<&str>, arguments: &[&str]) -> String {
     let output = Command::new("redis-cli")
         .args(["-p", &port.to_string()])
+        .envs(password.map(|password| ("REDISCLI_AUTH", password)))
         .args(arguments)
         .output()
         .unwrap_or_else(|error| panic!("cannot start redis-cli: {error}; install {PACKAGE} (scripts/test does)"));
@@ -187,7 +192,7 @@ impl RedisCluster {
         let mut arguments = vec!["--cluster", "create"];
         arguments.extend(addresses.iter().map(String::as_str));
         arguments.push("--cluster-yes");
-        let said = redis_cli(nodes[0].port, &arguments);
+        let said = redis_cli(nodes[0].port, None, &arguments);
         assert!(said.contains("All 16384 slots covered"), "the cluster was not made: {said}");
         wait_until(START_LIMIT, "every node knows that the cluster is complete", || {
             nodes.iter().all(|node| node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
@@ -215,18 +220,29 @@ pub struct SentinelSet {
 
 impl SentinelSet {
     pub fn start() -> Self {
+        Self::start_with(&[], &[])
+    }
+
+    /// Servers and Sentinels all ask for this password.
+    pub fn start_with_password(password: &str) -> Self {
+        let require = format!("requirepass {password}");
+        let (master, sentinel) = (format!("masterauth {password}"), format!("sentinel auth-pass main {password}"));
+        // Sentinels also present it to each other.
+        Self::start_with(&[&require, &master], &[&sentinel, &require, &format!("sentinel sentinel-pass {password}")])
+    }
+
+    fn start_with(server_lines: &[&str], sentinel_lines: &[&str]) -> Self {
         // By default a master waits 5 s for more replicas before it serves the first.
-        let at_once = "repl-diskless-sync-delay 0";
-        let master = RedisServer::start_with(&[at_once]);
+        let common = [&["repl-diskless-sync-delay 0"], server_lines].concat();
+        let master = RedisServer::start_with(&common);
         let follow = format!("replicaof 127.0.0.1 {}", master.port);
-        let replica = RedisServer::start_with(&[&follow, at_once]);
+        let replica = RedisServer::start_with(&[&[follow.as_str()], &common[..]].concat());
         wait_until(START_LIMIT, "the replica follows", || {
             replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
         });
         let watch = format!("sentinel monitor main 127.0.0.1 {} 2", master.port);
-        let sentinel = |_| {
-            RedisServer::start_with(&[&watch, "sentinel down-after-milliseconds main 500", "sentinel failover-timeout main 3000"])
-        };
+        let watch = [watch.as_str(), "sentinel down-after-milliseconds main 500", "sentinel failover-timeout main 3000"];
+        let sentinel = |_| RedisServer::start_with(&[&watch, sentinel_lines].concat());
         let set = Self { servers: vec![master, replica], sentinels: (0..3).map(sentinel).collect() };
         for sentinel in &set.sentinels {
             // They would look around every few seconds; a server too old to be told just takes longer.
