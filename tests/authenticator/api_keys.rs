@@ -109,19 +109,21 @@ async fn the_file_is_read_again_when_it_changes() {
     file.write(&second);
     becomes(&authenticator, "pm_two", "ok").await;
     assert_eq!(outcome(&authenticator, "pm_one").await, "unknown_token");
-    // Broken, gone, and not a file: what was read last stays in force.
-    file.write("[[key]]\nname = ");
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(outcome(&authenticator, "pm_two").await, "ok");
-    std::fs::remove_file(&file.path).expect("removed");
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(outcome(&authenticator, "pm_two").await, "ok");
-    // Replaced by renaming another over it, as editors and orchestrators do.
+    // Replaced by renaming another over it, as editors and orchestrators do; here one of the same size and time.
     let other = file.path.with_extension("new");
     std::fs::write(&other, &first).expect("written");
+    let modified = std::fs::metadata(&file.path).and_then(|metadata| metadata.modified()).expect("a time");
+    std::fs::File::options().append(true).open(&other).and_then(|other| other.set_modified(modified)).expect("set");
     std::fs::rename(&other, &file.path).expect("renamed");
     becomes(&authenticator, "pm_one", "ok").await;
     assert_eq!(outcome(&authenticator, "pm_two").await, "unknown_token");
+    // Broken, then gone: what was read last stays in force.
+    file.write("[[key]]\nname = ");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(outcome(&authenticator, "pm_one").await, "ok");
+    std::fs::remove_file(&file.path).expect("removed");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(outcome(&authenticator, "pm_one").await, "ok");
     // No keys at all is a way to lock everybody out on purpose.
     file.write("");
     becomes(&authenticator, "pm_one", "unknown_token").await;
