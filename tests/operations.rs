@@ -282,7 +282,8 @@ async fn a_panic_harms_one_request_only() {
 #[tokio::test]
 async fn the_minimal_example_runs() {
     // A run of this test alone does not build the examples.
-    let built = std::process::Command::new(env!("CARGO")).args(["build", "--quiet", "--example", "minimal"]).status().expect("cargo");
+    let built =
+        std::process::Command::new(env!("CARGO")).args(["build", "--quiet", "--example", "minimal"]).status().expect("cargo");
     assert!(built.success());
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_pressmark")).with_file_name("examples").join("minimal");
     let folder = folder();

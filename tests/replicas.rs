@@ -120,7 +120,7 @@ async fn a_cursor_is_good_everywhere_and_costs_one_round_trip() {
     let key = |name: &str, key: &str| {
         use sha2::Digest as _;
         let hash: String = sha2::Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("[[keys]]\nname = \"{name}\"\nsha256 = \"{hash}\"\nscopes = [\"files:read\"]\n")
+        format!("[[key]]\nname = \"{name}\"\nsha256 = \"{hash}\"\nscopes = [\"files:read\"]\n")
     };
     std::fs::write(&keys, format!("{}{}", key("ada", "pm_ada"), key("bob", "pm_bob"))).expect("a file can be written");
     let arguments =
