@@ -3,6 +3,8 @@
 
 mod context;
 mod error;
+mod get_file_info;
+mod json_len;
 mod output;
 mod read_file;
 mod registry;
@@ -10,6 +12,7 @@ mod tool;
 
 pub use context::{CallContext, CancelFlag, Lanes, Progress, ProgressUpdate};
 pub use error::{ToolError, ToolErrorKind};
+pub use get_file_info::{GetFileInfo, GetFileInfoArgs, GetFileInfoOutput};
 pub use output::{Content, ToolOutput, ToolResult};
 pub use read_file::{ReadFile, ReadFileArgs, ReadFileForm, ReadFileOutput, Shown};
 pub use registry::{AuthorizedTool, Denied, ToolDescription, ToolRegistry};
