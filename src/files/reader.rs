@@ -194,6 +194,17 @@ impl Reader {
         Ok(LineStart::Beyond { lines: here - u64::from(line_start >= self.size()) })
     }
 
+    /// How many lines the file has, found by reading all of it or until `stop` says that nobody waits any more.
+    ///
+    /// # Errors
+    /// [`FileError`] when the disk fails, or when stopped.
+    pub fn count_lines(&self, encoding: Encoding, stop: impl Fn() -> bool) -> Result<u64, FileError> {
+        match self.line_start(encoding, u64::MAX, stop)? {
+            LineStart::Beyond { lines } => Ok(lines),
+            LineStart::At(_) => Ok(u64::MAX),
+        }
+    }
+
     /// Fills the buffer from `start` on, as far as the file goes.
     fn fill(&self, start: u64, buffer: &mut [u8]) -> Result<usize, FileError> {
         let mut filled = 0;

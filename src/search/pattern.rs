@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 const MAX_PATTERN_BYTES: usize = 4096;
 /// A compiled expression larger than this is too slow to be tried at every byte: the time of a search is bounded by its
 /// product with the text.
-const MAX_COMPILED_BYTES: usize = 2 << 20;
+const MAX_COMPILED_BYTES: usize = 10 << 20;
 /// What one thread may spend on making an expression fast.
 const MAX_CACHE_BYTES: usize = 16 << 20;
 /// How deeply groups may nest.

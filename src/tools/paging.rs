@@ -94,13 +94,22 @@ impl Problems {
     /// One line that says what is missing from the page, if anything is.
     pub(super) fn note(&self) -> Option<String> {
         let first = one_line(self.first.as_deref()?);
-        let end = (0..=MAX_NOTE_BYTES.min(first.len())).rev().find(|&end| first.is_char_boundary(end)).unwrap_or(0);
-        let first = &first[..end];
+        let first = in_short(&first);
         Some(match self.count {
             1 => format!("[left out: {first}]"),
             count => format!("[left out: {count} files or folders; the first: {first}]"),
         })
     }
+}
+
+/// Of a long text the beginning and the end: a path and what is wrong with it.
+fn in_short(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_NOTE_BYTES {
+        return Cow::Borrowed(text);
+    }
+    let boundary = |at: usize| (0..=at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let (head, tail) = (boundary(MAX_NOTE_BYTES / 2), boundary(text.len() - MAX_NOTE_BYTES / 2));
+    format!("{} … {}", &text[..head], &text[tail..]).into()
 }
 
 /// What a cursor stands for: all parameters of the first call, and where the next page begins.
