@@ -18,7 +18,7 @@ use crate::files::{Tree, TreeError};
 use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness};
 use crate::mcp::ServerInfo;
 use crate::state::{Cursors, MemoryState, RedisState, SharedState, StateError};
-use crate::tools::{FindFiles, Lanes, ListDirectory, ReadFile, SearchText, Tool, ToolRegistry};
+use crate::tools::{FindFiles, GetFileInfo, Lanes, ListDirectory, ReadFile, SearchText, Tool, ToolRegistry};
 
 /// How long calls under way may go on after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -86,7 +86,8 @@ impl App {
             .with(ListDirectory::new(Arc::clone(&tree), cursors.clone()))
             .with(FindFiles::new(Arc::clone(&tree), cursors.clone()))
             .with(SearchText::new(Arc::clone(&tree), cursors.clone()))
-            .with(ReadFile::new(Arc::clone(&tree), cursors));
+            .with(ReadFile::new(Arc::clone(&tree), cursors))
+            .with(GetFileInfo::new(Arc::clone(&tree)));
         Ok(Self { config, tree, state, registry })
     }
 
