@@ -63,7 +63,9 @@ fn vendors_have_one_home() {
     let mut wrong = Vec::new();
     for (file, text) in sources() {
         for (vendor, homes) in HOMES {
-            let named = text.contains(&format!("use {vendor}::")) || text.contains(&format!(" {vendor}::")) || text.contains(&format!("({vendor}::"));
+            let named = text.contains(&format!("use {vendor}::"))
+                || text.contains(&format!(" {vendor}::"))
+                || text.contains(&format!("({vendor}::"));
             if named && !homes.iter().any(|home| file.starts_with(home)) {
                 wrong.push(format!("{file} names {vendor}"));
             }

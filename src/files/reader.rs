@@ -240,7 +240,7 @@ fn cut(text: &str, limits: PageLimits) -> usize {
 }
 
 /// The longest beginning of `text` that takes at most `room` bytes inside a JSON string.
-fn json_prefix(text: &str, room: usize) -> usize {
+pub(super) fn json_prefix(text: &str, room: usize) -> usize {
     const LONGEST_ESCAPE: usize = "\\u0000".len();
     if text.len() * LONGEST_ESCAPE <= room {
         return text.len();
