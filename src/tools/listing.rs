@@ -25,7 +25,8 @@ pub struct ListedEntry {
     /// When it last changed (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modified: Option<String>,
-    /// `false` when the name on disk is not UTF-8: `path` then shows it with replacement characters, and no tool can use it.
+    /// `false` when the name on disk is not UTF-8: `path` then shows it with replacement characters, and no tool can
+    /// use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addressable: Option<bool>,
 }
