@@ -4,6 +4,8 @@
 mod context;
 mod error;
 mod find_files;
+mod get_file_info;
+mod json_len;
 mod list_directory;
 mod listing;
 mod output;
@@ -16,6 +18,7 @@ mod tool;
 pub use context::{CallContext, CancelFlag, Lanes, Progress, ProgressUpdate};
 pub use error::{ToolError, ToolErrorKind};
 pub use find_files::FindFiles;
+pub use get_file_info::{GetFileInfo, GetFileInfoArgs, GetFileInfoOutput};
 pub use list_directory::ListDirectory;
 pub use output::{Content, ToolOutput, ToolResult};
 pub use read_file::{ReadFile, ReadFileArgs, ReadFileForm, ReadFileOutput, Shown};
