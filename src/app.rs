@@ -19,8 +19,8 @@ use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness};
 use crate::mcp::ServerInfo;
 use crate::state::{Cursors, MemoryState, RedisState, SharedState, StateError};
 use crate::tools::{
-    CopyFile, CreateDirectory, DeleteFile, EditFile, FindFiles, GetFileInfo, Lanes, ListDirectory, MoveFile, ReadFile, SearchText,
-    Tool, ToolRegistry, WriteFile,
+    CopyFile, CreateDirectory, DeleteFile, EditFile, FindFiles, GetFileInfo, Lanes, ListDirectory, MoveFile, ReadFile,
+    SearchText, Tool, ToolRegistry, WriteFile,
 };
 
 /// How long calls under way may go on after the server was told to stop.
@@ -208,7 +208,13 @@ fn auth_config(settings: &AuthSettings, url: &Url) -> AuthConfig {
     let configured = jwt.is_some() || settings.api_keys.is_some() || settings.no_auth;
     let random_token = || format!("dev-{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>()));
     let dev_token = settings.dev_token.clone().or_else(|| (!configured).then(random_token));
-    AuthConfig { jwt, api_keys: settings.api_keys.clone(), dev_token, no_auth: settings.no_auth, refresh: RefreshPolicy::default() }
+    AuthConfig {
+        jwt,
+        api_keys: settings.api_keys.clone(),
+        dev_token,
+        no_auth: settings.no_auth,
+        refresh: RefreshPolicy::default(),
+    }
 }
 
 fn callers(auth: &AuthConfig) -> String {

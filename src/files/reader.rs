@@ -240,12 +240,7 @@ fn cut(text: &str, limits: PageLimits) -> usize {
 }
 
 /// The longest beginning of `text` that takes at most `room` bytes inside a JSON string.
-<<<<<<< HEAD
 pub(super) fn json_prefix(text: &str, room: usize) -> usize {
-    const LONGEST_ESCAPE: usize = "\\u0000".len();
-=======
-fn json_prefix(text: &str, room: usize) -> usize {
->>>>>>> files
     if text.len() * LONGEST_ESCAPE <= room {
         return text.len();
     }
