@@ -12,6 +12,7 @@ mod output;
 mod paging;
 mod read_file;
 mod registry;
+mod rfc3339;
 mod search_text;
 mod tool;
 
