@@ -38,7 +38,7 @@ impl Budget {
 
 /// What a piece of text adds to a result, inside a longer text.
 pub(super) fn text_bytes(text: &str) -> usize {
-    json_len(text) - "\"\"".len()
+    json_len(&text) - "\"\"".len()
 }
 
 /// What a value adds to a result, as one of a list.
