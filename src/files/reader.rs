@@ -194,6 +194,17 @@ impl Reader {
         Ok(LineStart::Beyond { lines: here - u64::from(line_start >= self.size()) })
     }
 
+    /// How many lines the file has, found by reading all of it or until `stop` says that nobody waits any more.
+    ///
+    /// # Errors
+    /// [`FileError`] when the disk fails, or when stopped.
+    pub fn count_lines(&self, encoding: Encoding, stop: impl Fn() -> bool) -> Result<u64, FileError> {
+        match self.line_start(encoding, u64::MAX, stop)? {
+            LineStart::Beyond { lines } => Ok(lines),
+            LineStart::At(_) => Ok(u64::MAX),
+        }
+    }
+
     /// Fills the buffer from `start` on, as far as the file goes.
     fn fill(&self, start: u64, buffer: &mut [u8]) -> Result<usize, FileError> {
         let mut filled = 0;
@@ -230,20 +241,50 @@ fn cut(text: &str, limits: PageLimits) -> usize {
 
 /// The longest beginning of `text` that takes at most `room` bytes inside a JSON string.
 pub(super) fn json_prefix(text: &str, room: usize) -> usize {
-    const LONGEST_ESCAPE: usize = "\\u0000".len();
     if text.len() * LONGEST_ESCAPE <= room {
         return text.len();
     }
     let mut used = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        used += match byte {
-            b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0C => 2,
-            0..0x20 => LONGEST_ESCAPE,
-            _ => 1,
-        };
+    for (at, &byte) in text.as_bytes().iter().enumerate() {
+        used += usize::from(JSON_LEN[usize::from(byte)]);
         if used > room {
             return (0..=at).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         }
     }
     text.len()
+}
+
+const LONGEST_ESCAPE: usize = "\\u0000".len();
+
+/// How many bytes each byte takes inside a JSON string, as serde_json writes it.
+const JSON_LEN: [u8; 256] = {
+    let mut len = [1; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        len[control] = LONGEST_ESCAPE as u8;
+        control += 1;
+    }
+    let short = *b"\"\\\n\r\t\x08\x0C";
+    let mut at = 0;
+    while at < short.len() {
+        len[short[at] as usize] = 2;
+        at += 1;
+    }
+    len
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_in_json_is_what_is_written() {
+        let text: String = (0..0x250).filter_map(char::from_u32).collect();
+        for (end, character) in text.char_indices() {
+            let written = serde_json::to_string(&text[..end]).expect("a string").len() - "\"\"".len();
+            assert_eq!(json_prefix(&text, written), end, "up to {character:?}");
+            let more = serde_json::to_string(&character).expect("a string").len() - "\"\"".len();
+            assert_eq!(json_prefix(&text, written + more - 1), end, "not yet {character:?}");
+        }
+    }
 }

@@ -7,6 +7,8 @@ mod create_directory;
 mod delete_file;
 mod edit_file;
 mod error;
+mod get_file_info;
+mod json_len;
 mod move_file;
 mod output;
 mod read_file;
@@ -20,6 +22,7 @@ pub use create_directory::{CreateDirectory, CreateDirectoryArgs, CreateDirectory
 pub use delete_file::{DeleteFile, DeleteFileArgs, DeleteFileOutput};
 pub use edit_file::{EditFile, EditFileArgs, EditFileOutput};
 pub use error::{ToolError, ToolErrorKind};
+pub use get_file_info::{GetFileInfo, GetFileInfoArgs, GetFileInfoOutput};
 pub use move_file::{MoveFile, MoveFileArgs, MoveFileOutput};
 pub use output::{Content, ToolOutput, ToolResult};
 pub use read_file::{ReadFile, ReadFileArgs, ReadFileForm, ReadFileOutput, Shown};

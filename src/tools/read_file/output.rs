@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::files::{Encoding, Version};
 use crate::path::TreePath;
+use crate::tools::json_len::json_len;
 use crate::tools::{Content, ToolError, ToolErrorKind};
 
 /// What was read: everything but the content itself, which is the first content block.
@@ -60,7 +61,7 @@ pub enum Shown {
     Base64,
     /// The file as an image.
     Image,
-    /// Nothing of the file: it is binary.
+    /// Nothing of the file: it is binary, or an image too large for a result.
     Nothing,
 }
 
@@ -168,20 +169,4 @@ fn short(path: &TreePath) -> Cow<'_, str> {
     }
     let tail = text.chars().skip(skip).map(|character| if character.is_control() { '\u{FFFD}' } else { character });
     (if skip > 0 { "…" } else { "" }).chars().chain(tail).collect()
-}
-
-fn json_len(value: &impl Serialize) -> usize {
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    // Counting does not fail; what cannot be written as JSON leaves no room, so that nothing is shown.
-    serde_json::to_writer(&mut count, value).map_or(usize::MAX / 2, |()| count.0)
 }
