@@ -18,7 +18,10 @@ use crate::files::{Tree, TreeError};
 use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness};
 use crate::mcp::ServerInfo;
 use crate::state::{Cursors, MemoryState, RedisState, SharedState, StateError};
-use crate::tools::{FindFiles, GetFileInfo, Lanes, ListDirectory, ReadFile, SearchText, Tool, ToolRegistry};
+use crate::tools::{
+    CopyFile, CreateDirectory, DeleteFile, EditFile, FindFiles, GetFileInfo, Lanes, ListDirectory, MoveFile, ReadFile,
+    SearchText, Tool, ToolRegistry, WriteFile,
+};
 
 /// How long calls under way may go on after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -87,7 +90,13 @@ impl App {
             .with(FindFiles::new(Arc::clone(&tree), cursors.clone()))
             .with(SearchText::new(Arc::clone(&tree), cursors.clone()))
             .with(ReadFile::new(Arc::clone(&tree), cursors))
-            .with(GetFileInfo::new(Arc::clone(&tree)));
+            .with(GetFileInfo::new(Arc::clone(&tree)))
+            .with(WriteFile::new(Arc::clone(&tree)))
+            .with(EditFile::new(Arc::clone(&tree)))
+            .with(CreateDirectory::new(Arc::clone(&tree)))
+            .with(MoveFile::new(Arc::clone(&tree)))
+            .with(CopyFile::new(Arc::clone(&tree)))
+            .with(DeleteFile::new(Arc::clone(&tree)));
         Ok(Self { config, tree, state, registry })
     }
 

@@ -1,10 +1,10 @@
 //! What changed between two texts, as a unified diff of bounded size.
 
-use std::fmt::{self, Write};
 use std::time::Duration;
 
 use similar::{ChangeTag, TextDiff};
 
+use super::reader::json_prefix;
 use crate::path::TreePath;
 
 /// After this long the rest of the difference is found more coarsely.
@@ -31,42 +31,12 @@ pub fn unified_diff(path: &TreePath, old: &str, new: &str, max_json_bytes: usize
     let diff = TextDiff::configure().timeout(TIME_FOR_MINIMAL).diff_lines(old, new);
     let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count();
     let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
-    let mut out = Bounded { text: String::new(), left: max_json_bytes };
     let mut unified = diff.unified_diff();
     unified.context_radius(CONTEXT_LINES).header(&format!("a{path}"), &format!("b{path}"));
-    let truncated = write!(out, "{unified}").is_err();
-    Diff { text: out.text, added, removed, truncated }
-}
-
-/// Takes text until its budget is used up; the character that no longer fits is an error.
-struct Bounded {
-    text: String,
-    left: usize,
-}
-
-impl Write for Bounded {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for (at, c) in text.char_indices() {
-            match self.left.checked_sub(json_bytes(c)) {
-                Some(left) => self.left = left,
-                None => {
-                    self.text.push_str(&text[..at]);
-                    return Err(fmt::Error);
-                }
-            }
-        }
-        self.text.push_str(text);
-        Ok(())
-    }
-}
-
-/// The size of a character in a JSON string (RFC 8259, section 7).
-fn json_bytes(c: char) -> usize {
-    match c {
-        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
-        '\0'..='\u{1f}' => 6,
-        _ => c.len_utf8(),
-    }
+    let mut text = unified.to_string();
+    let whole = text.len();
+    text.truncate(json_prefix(&text, max_json_bytes));
+    Diff { truncated: text.len() < whole, text, added, removed }
 }
 
 #[cfg(test)]

@@ -202,13 +202,17 @@ impl Folder {
         file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
     }
 
+    /// May the caller know of every entry?
+    pub(super) fn shows_all(&self) -> bool {
+        self.principal.scopes.covers_tree(Permission::Read)
+    }
+
     /// May the caller know of this entry?
     fn shows(&self, name: &[u8], kind: FileKind) -> bool {
-        let scopes = &self.principal.scopes;
-        if scopes.covers_tree(Permission::Read) {
+        if self.shows_all() {
             return true;
         }
-        let path = self.nearest(name);
+        let (scopes, path) = (&self.principal.scopes, self.nearest(name));
         if kind == FileKind::Folder { scopes.sees(&path) } else { scopes.allows(Permission::Read, &path) }
     }
 

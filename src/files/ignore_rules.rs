@@ -8,7 +8,7 @@ use std::path::Path;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use super::Folder;
+use super::{Entry, Folder};
 
 /// A longer file of rules is no file of rules; what is beyond is not read.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
@@ -47,12 +47,19 @@ pub(super) enum Verdict {
 
 impl IgnoreRules {
     /// Reads the rules of a folder. `offset` is the length of its path, with the slash that ends it, in the paths that
-    /// will be asked about; `above` are the rules of the folder that it lies in.
-    pub(super) fn read(folder: &Folder, offset: usize, above: Option<&Self>) -> Self {
+    /// will be asked about; `above` are the rules of the folder that it lies in; `names` are all of its entries, where
+    /// they are known.
+    pub(super) fn read(folder: &Folder, offset: usize, above: Option<&Self>, names: Option<&[Entry]>) -> Self {
+        let may_hold =
+            |name: &str| names.is_none_or(|names| names.binary_search_by(|entry| (*entry.name).cmp(name.as_bytes())).is_ok());
+        let holds = |name: &str| may_hold(name) && folder.holds(name);
+        let read = |names: &[&str]| {
+            let file = names.first().filter(|name| may_hold(name)).and_then(|_| folder.open_unchecked(names));
+            file.map_or_else(Gitignore::empty, parse)
+        };
         let mount_begins = folder.path() == folder.top();
-        let repository_begins = folder.holds(".git") || folder.holds(".jj");
+        let repository_begins = holds(".git") || holds(".jj");
         let in_repository = repository_begins || (!mount_begins && above.is_some_and(|above| above.in_repository));
-        let read = |names: &[&str]| folder.open_unchecked(names).map_or_else(Gitignore::empty, parse);
         let of_git = |names: &[&str]| if in_repository { read(names) } else { Gitignore::empty() };
         let files = [read(&[".rgignore"]), read(&[".ignore"]), of_git(&[".gitignore"]), of_git(&[".git", "info", "exclude"])];
         Self { files, offset, in_repository, repository_begins, mount_begins }

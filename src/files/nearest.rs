@@ -13,7 +13,7 @@ const SHOWN_CHARS: usize = 160;
 /// Lines shown before the first that differs.
 const LINES_BEFORE: usize = 3;
 /// The part of the wanted text that a place must have to be worth showing.
-const LEAST_LIKENESS: f64 = 0.6;
+const LEAST_LIKENESS: f64 = 1.0 / 3.0;
 /// Three-character sequences are told apart by a hash of this many bits.
 const HASH_BITS: u32 = 16;
 

@@ -240,21 +240,51 @@ fn cut(text: &str, limits: PageLimits) -> usize {
 }
 
 /// The longest beginning of `text` that takes at most `room` bytes inside a JSON string.
-fn json_prefix(text: &str, room: usize) -> usize {
-    const LONGEST_ESCAPE: usize = "\\u0000".len();
+pub(super) fn json_prefix(text: &str, room: usize) -> usize {
     if text.len() * LONGEST_ESCAPE <= room {
         return text.len();
     }
     let mut used = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        used += match byte {
-            b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0C => 2,
-            0..0x20 => LONGEST_ESCAPE,
-            _ => 1,
-        };
+    for (at, &byte) in text.as_bytes().iter().enumerate() {
+        used += usize::from(JSON_LEN[usize::from(byte)]);
         if used > room {
             return (0..=at).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         }
     }
     text.len()
+}
+
+const LONGEST_ESCAPE: usize = "\\u0000".len();
+
+/// How many bytes each byte takes inside a JSON string, as serde_json writes it.
+const JSON_LEN: [u8; 256] = {
+    let mut len = [1; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        len[control] = LONGEST_ESCAPE as u8;
+        control += 1;
+    }
+    let short = *b"\"\\\n\r\t\x08\x0C";
+    let mut at = 0;
+    while at < short.len() {
+        len[short[at] as usize] = 2;
+        at += 1;
+    }
+    len
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_in_json_is_what_is_written() {
+        let text: String = (0..0x250).filter_map(char::from_u32).collect();
+        for (end, character) in text.char_indices() {
+            let written = serde_json::to_string(&text[..end]).expect("a string").len() - "\"\"".len();
+            assert_eq!(json_prefix(&text, written), end, "up to {character:?}");
+            let more = serde_json::to_string(&character).expect("a string").len() - "\"\"".len();
+            assert_eq!(json_prefix(&text, written + more - 1), end, "not yet {character:?}");
+        }
+    }
 }

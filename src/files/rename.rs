@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::copy::{CopyProgress, TransferOptions, copy_content, refuse_same_file};
 use super::lock::{Cancelled, Current, Entry, stop_if};
 use super::temp::{InPlace, KEPT_MODE, rename_no_replace};
-use super::write::{prepare, put};
+use super::write::{MAX_ROUNDS, prepare, put};
 use super::{FileError, Version, View};
 use crate::auth::Permission;
 use crate::path::TreePath;
@@ -62,10 +62,17 @@ impl View {
         let to_parent = self.open_parent(to, Permission::Write)?;
         let target = Entry::from(&to_parent);
         if kind == FileType::Directory {
-            move_folder(source, target)
-        } else {
-            move_file(source, target, options, progress, cancelled)
+            return move_folder(source, target);
         }
+        refuse_same_file(target, &stat)?;
+        for _ in 0..MAX_ROUNDS {
+            match move_file(source, target, options, progress, cancelled) {
+                // Made by another call after this one found nothing to replace.
+                Err(FileError::FileExists { .. }) if options.overwrite => {}
+                outcome => return outcome,
+            }
+        }
+        Err(FileError::Busy(to.clone()))
     }
 
     /// Does the caller's permission cover this folder with everything in it?
@@ -91,7 +98,6 @@ fn move_file(
     };
     let current = current.ok_or_else(|| FileError::NotFound(source.path.clone()))?;
     current.expect(source.path, options.if_match)?;
-    refuse_same_file(target, &current.stat)?;
     if let Some(replaced) = &replaced {
         replaced.require_writable(target.path)?;
     }

@@ -10,8 +10,11 @@
 //!   change time lies further back than a tick, the answer that git gives to its "racily clean" index entries. A file
 //!   changed just now is waited for; one that never comes to rest gets a version that equals no other.
 //!
+//! The replicas must see the same files: copies in their own images have inodes and times of their own.
+//!
 //! What it cannot see: a single write in place that goes on for longer than [`TICK`] after its start, a change through a
-//! shared memory mapping that has not reached the file system, and a clock of the file server that runs behind.
+//! shared memory mapping that has not reached the file system, and a second change within a tick on a file server whose
+//! clock is not the server's.
 
 use std::fmt;
 use std::io;

@@ -162,7 +162,9 @@ impl<'a> Walk<'a> {
         let path_length = self.path.len();
         let rules = (!self.options.ignored).then(|| {
             let above = self.levels.last().and_then(|level| level.rules.as_ref()).or(self.above.last());
-            IgnoreRules::read(&folder, path_length, above)
+            // Where the caller may not see everything, the rules may lie in files that it does not see.
+            let all = from.is_none() && !found.more && folder.shows_all();
+            IgnoreRules::read(&folder, path_length, above, Some(&*found.entries).filter(|_| all))
         });
         self.levels.push(Level { folder, entries: found.entries.into_iter().peekable(), read_to, path_length, rules });
         Ok(())
@@ -262,7 +264,7 @@ fn rules_above(view: &View, start: &Folder) -> Vec<IgnoreRules> {
     for path in paths.iter().rev() {
         if let Ok(folder) = view.open_folder(path) {
             let length = path.relative().len();
-            let rules = IgnoreRules::read(&folder, if length == 0 { 0 } else { length + 1 }, above.last());
+            let rules = IgnoreRules::read(&folder, if length == 0 { 0 } else { length + 1 }, above.last(), None);
             above.push(rules);
         }
     }

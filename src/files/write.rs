@@ -7,7 +7,7 @@ use crate::auth::Permission;
 use crate::path::TreePath;
 
 /// How often a file that appears and disappears is tried again.
-const MAX_ROUNDS: usize = 100;
+pub(super) const MAX_ROUNDS: usize = 100;
 
 /// What must be there for a write to happen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,134 +1,131 @@
-//! Work on many threads whose results come back in the order of their inputs.
+//! Work on many threads whose results come out in the order of their inputs.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::ops::ControlFlow;
-use std::sync::mpsc;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
-/// Takes inputs from `next`, works on them on `threads` threads, and hands the results to `consume`, on the calling
-/// thread, in the order of the inputs. `worker` makes what one thread works with. At most `read_ahead` inputs are taken
-/// before their turn, so that stopping early (`consume` breaks) wastes little and results waiting for an earlier one are
-/// few. Returns when all threads have ended; a panic in any of them goes on in the caller.
-///
-/// # Errors
-/// When not even one thread can be started.
+/// Takes inputs from `next`, works on them on `threads` threads, the calling one among them, and hands the results to
+/// `consume` in the order of the inputs. `worker` makes what one thread works with. At most `read_ahead` inputs are taken
+/// before their turn, so that stopping early (`consume` breaks) wastes little and few results wait for an earlier one.
+/// Returns when all threads have ended; a panic in any of them goes on in the caller.
 pub fn in_order<I, T, F>(
     threads: usize,
     read_ahead: usize,
     next: impl FnMut() -> Option<I> + Send,
     worker: impl Fn() -> F + Sync,
-    mut consume: impl FnMut(T) -> ControlFlow<()>,
-) -> io::Result<()>
-where
+    consume: impl FnMut(T) -> ControlFlow<()> + Send,
+) where
     T: Send,
     F: FnMut(I) -> T,
 {
-    let source = Source {
-        state: Mutex::new(SourceState { next, taken: 0, used: 0, closed: false }),
+    let work = Work {
+        inputs: Mutex::new(Inputs { next, taken: 0 }),
+        results: Mutex::new(Results {
+            consume,
+            early: BTreeMap::new(),
+            turn: 0,
+            ahead: 0,
+            blocked: 0,
+            ended: false,
+            broken: false,
+        }),
         room: Condvar::new(),
         read_ahead: read_ahead.max(1),
     };
-    let (sender, results) = mpsc::channel();
     thread::scope(|scope| {
-        let mut handles = Vec::with_capacity(threads);
-        for _ in 0..threads.max(1) {
-            let (sender, source, worker) = (sender.clone(), &source, &worker);
-            let started = thread::Builder::new().name("search".to_owned()).spawn_scoped(scope, move || {
-                let _close = CloseOnDrop(source);
-                let mut work = worker();
-                while let Some((index, input)) = source.take() {
-                    if sender.send((index, work(input))).is_err() {
-                        break;
-                    }
-                }
-            });
-            match started {
-                Ok(handle) => handles.push(handle),
-                Err(error) if handles.is_empty() => return Err(error),
-                // With fewer threads the same results come later.
-                Err(_) => break,
-            }
-        }
-        drop(sender);
-        {
-            let _close = CloseOnDrop(&source);
-            consume_in_order(&source, &results, &mut consume);
-        }
-        drop(results);
-        for handle in handles {
-            if let Err(panic) = handle.join() {
+        let helper = || thread::Builder::new().name("search".to_owned()).spawn_scoped(scope, || work.run(worker()));
+        // Where no thread can be started, the same results come later.
+        let helpers: Vec<_> = (1..threads).map_while(|_| helper().ok()).collect();
+        work.run(worker());
+        for helper in helpers {
+            if let Err(panic) = helper.join() {
                 std::panic::resume_unwind(panic);
             }
         }
-        Ok(())
-    })
+    });
 }
 
-fn consume_in_order<I, T, N: FnMut() -> Option<I>>(
-    source: &Source<N>,
-    results: &mpsc::Receiver<(usize, T)>,
-    consume: &mut impl FnMut(T) -> ControlFlow<()>,
-) {
-    let mut waiting = BTreeMap::new();
-    let mut turn = 0;
-    while let Ok((index, result)) = results.recv() {
-        waiting.insert(index, result);
-        while let Some(result) = waiting.remove(&turn) {
-            turn += 1;
-            if consume(result).is_break() {
-                return;
-            }
-            source.make_room(turn);
-        }
-    }
-}
-
-/// The inputs, shared by the threads.
-struct Source<N> {
-    state: Mutex<SourceState<N>>,
+/// What the threads share. Whoever finishes the result whose turn it is hands it on, and those that waited for it: no
+/// thread is woken for a result.
+struct Work<N, C, T> {
+    inputs: Mutex<Inputs<N>>,
+    results: Mutex<Results<C, T>>,
     room: Condvar,
     read_ahead: usize,
 }
 
-struct SourceState<N> {
+struct Inputs<N> {
     next: N,
     taken: usize,
-    used: usize,
-    closed: bool,
 }
 
-impl<I, N: FnMut() -> Option<I>> Source<N> {
-    /// The next input and its number; waits while too many results are ahead of their turn.
-    fn take(&self) -> Option<(usize, I)> {
-        // A poisoned lock means that `next` panicked: there is nothing more to take.
-        let mut state = self.state.lock().ok()?;
-        while !state.closed && state.taken - state.used >= self.read_ahead {
-            state = self.room.wait(state).ok()?;
+struct Results<C, T> {
+    consume: C,
+    /// Results whose turn has not come.
+    early: BTreeMap<usize, T>,
+    turn: usize,
+    /// How many inputs have been taken whose results have not been handed on.
+    ahead: usize,
+    /// How many threads wait for room.
+    blocked: usize,
+    /// Is nothing more to be taken?
+    ended: bool,
+    /// Is nothing more to be handed on?
+    broken: bool,
+}
+
+impl<I, T, N: FnMut() -> Option<I>, C: FnMut(T) -> ControlFlow<()>> Work<N, C, T> {
+    fn run(&self, mut work: impl FnMut(I) -> T) {
+        let _end = EndOnDrop(self);
+        while let Some((index, input)) = self.take() {
+            self.hand_on(index, work(input));
         }
-        if state.closed {
+    }
+
+    /// The next input and its number. A poisoned lock means that another thread has panicked: nothing more is to be done.
+    fn take(&self) -> Option<(usize, I)> {
+        let mut results = self.results.lock().ok()?;
+        while !results.ended && results.ahead >= self.read_ahead {
+            results.blocked += 1;
+            results = self.room.wait(results).ok()?;
+            results.blocked -= 1;
+        }
+        if results.ended {
             return None;
         }
-        let input = (state.next)()?;
-        let index = state.taken;
-        state.taken += 1;
-        Some((index, input))
+        results.ahead += 1;
+        drop(results);
+        let mut inputs = self.inputs.lock().ok()?;
+        let index = inputs.taken;
+        inputs.taken += 1;
+        Some((index, (inputs.next)()?))
     }
 
-    fn make_room(&self, used: usize) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).used = used;
-        self.room.notify_all();
+    fn hand_on(&self, index: usize, result: T) {
+        let Ok(mut results) = self.results.lock() else { return };
+        let results = &mut *results;
+        results.early.insert(index, result);
+        while !results.broken
+            && let Some(result) = results.early.remove(&results.turn)
+        {
+            results.turn += 1;
+            results.ahead -= 1;
+            results.broken = (results.consume)(result).is_break();
+        }
+        results.ended |= results.broken;
+        if results.blocked > 0 {
+            self.room.notify_all();
+        }
     }
 }
 
-/// Ends the work when a thread leaves, be it by a panic: whoever waits for room is woken. A thread leaves in order only
-/// when there is nothing more to take.
-struct CloseOnDrop<'a, N>(&'a Source<N>);
+/// A thread leaves when nothing more is to be taken, or by a panic: in both cases nobody may wait for room any longer.
+struct EndOnDrop<'a, N, C, T>(&'a Work<N, C, T>);
 
-impl<N> Drop for CloseOnDrop<'_, N> {
+impl<N, C, T> Drop for EndOnDrop<'_, N, C, T> {
     fn drop(&mut self) {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.0.results.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
         self.0.room.notify_all();
     }
 }
@@ -143,7 +140,7 @@ mod tests {
 
     #[test]
     fn results_come_in_the_order_of_inputs() {
-        for threads in [1, 2, 7] {
+        for (threads, read_ahead) in [(1, 8), (2, 8), (7, 8), (7, 1), (2, 1), (3, 100)] {
             let mut inputs = 0..500_u64;
             let mut seen = Vec::new();
             let slow_at_times = |n: u64| {
@@ -154,15 +151,14 @@ mod tests {
             };
             in_order(
                 threads,
-                8,
+                read_ahead,
                 || inputs.next(),
                 || slow_at_times,
                 |n| {
                     seen.push(n);
                     ControlFlow::Continue(())
                 },
-            )
-            .expect("threads start");
+            );
             assert_eq!(seen, (0..500).map(|n| n * 2).collect::<Vec<_>>());
         }
     }
@@ -180,8 +176,7 @@ mod tests {
                 seen += 1;
                 if seen == 20 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             },
-        )
-        .expect("threads start");
+        );
         let taken = taken.into_inner();
         assert!((20..=30).contains(&taken), "{taken}");
     }
@@ -209,7 +204,7 @@ mod tests {
                         assert!(!in_consume || n != 100, "consume");
                         if n == 1000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                     },
-                )
+                );
             }))
         };
         assert!(run(false, false, false).is_ok());

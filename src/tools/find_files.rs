@@ -24,7 +24,8 @@ pub struct FindFiles {
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FindFilesArgs {
-    /// What to look for. Without a slash it is matched against names at any depth: "*.md". With one it is matched from `path`: "src/**/*.{ts,tsx}". Starting with a slash it is matched from the root of the tree.
+    /// What to look for. Without a slash it is matched against names at any depth: "*.md". With one it is matched from
+    /// `path`: "src/**/*.{ts,tsx}". Starting with a slash it is matched from the root of the tree.
     glob: Option<String>,
     /// The folder to look in, such as "/docs". Default: "/", the whole tree.
     path: Option<TreePath>,
@@ -32,7 +33,8 @@ pub struct FindFilesArgs {
     r#type: Option<FindType>,
     /// Leave out what .gitignore and .ignore files say? Default: true.
     respect_gitignore: Option<bool>,
-    /// Also look at names that begin with a dot, and in such folders? Default: false. Folders of version control (.git and the like) are never looked into, except from inside.
+    /// Also look at names that begin with a dot, and in such folders? Default: false. Folders of version control (.git
+    /// and the like) are never looked into, except from inside.
     include_hidden: Option<bool>,
     /// "path" (the default) or "newest": last changed first.
     sort: Option<FindSort>,

@@ -28,9 +28,11 @@ pub struct ListDirectoryArgs {
     /// How many levels to list: 1 (the default) for the folder's own entries, up to 5.
     #[schemars(range(min = 1, max = 5))]
     depth: Option<u32>,
-    /// Also entries whose names begin with a dot? Default: false. Folders of version control (.git and the like) are never listed, except from inside.
+    /// Also entries whose names begin with a dot? Default: false. Folders of version control (.git and the like) are
+    /// never listed, except from inside.
     include_hidden: Option<bool>,
-    /// "path" (the default): each folder before its content, names in order. "newest": last changed first. "largest": largest first.
+    /// "path" (the default): each folder before its content, names in order. "newest": last changed first. "largest":
+    /// largest first.
     sort: Option<ListSort>,
     /// The most entries in one page. Default: 200.
     #[schemars(range(min = 1, max = 1000))]

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::paging::{Budget, Problems, item_bytes, text_bytes};
+use super::rfc3339::rfc3339;
 use super::{CancelFlag, ToolError, ToolErrorKind};
 use crate::files::{FileError, FileKind, FileMetadata, Place, Walk, Walked};
 use crate::search::Smallest;
@@ -25,7 +26,8 @@ pub struct ListedEntry {
     /// When it last changed (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modified: Option<String>,
-    /// `false` when the name on disk is not UTF-8: `path` then shows it with replacement characters, and no tool can use it.
+    /// `false` when the name on disk is not UTF-8: `path` then shows it with replacement characters, and no tool can
+    /// use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addressable: Option<bool>,
 }
@@ -198,11 +200,4 @@ fn nanoseconds(time: SystemTime) -> i64 {
         Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_nanos()).map_or(-i64::MAX, |nanoseconds| -nanoseconds),
     }
-}
-
-/// The time in seconds; `None` for one outside the years 1970 to 9999, which no file was changed in.
-fn rfc3339(time: SystemTime) -> Option<String> {
-    const YEAR_10000: u64 = 253_402_300_800;
-    let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
-    (seconds < YEAR_10000).then(|| humantime::format_rfc3339_seconds(time).to_string())
 }

@@ -2,26 +2,39 @@
 //! a [`ToolError`].
 
 mod context;
+mod copy_file;
+mod create_directory;
+mod delete_file;
+mod edit_file;
 mod error;
 mod find_files;
 mod get_file_info;
 mod json_len;
 mod list_directory;
 mod listing;
+mod move_file;
 mod output;
 mod paging;
 mod read_file;
 mod registry;
+mod rfc3339;
 mod search_text;
 mod tool;
+mod write_file;
 
 pub use context::{CallContext, CancelFlag, Lanes, Progress, ProgressUpdate};
+pub use copy_file::{CopyFile, CopyFileArgs, CopyFileOutput};
+pub use create_directory::{CreateDirectory, CreateDirectoryArgs, CreateDirectoryOutput};
+pub use delete_file::{DeleteFile, DeleteFileArgs, DeleteFileOutput};
+pub use edit_file::{EditFile, EditFileArgs, EditFileOutput};
 pub use error::{ToolError, ToolErrorKind};
 pub use find_files::FindFiles;
 pub use get_file_info::{GetFileInfo, GetFileInfoArgs, GetFileInfoOutput};
 pub use list_directory::ListDirectory;
+pub use move_file::{MoveFile, MoveFileArgs, MoveFileOutput};
 pub use output::{Content, ToolOutput, ToolResult};
 pub use read_file::{ReadFile, ReadFileArgs, ReadFileForm, ReadFileOutput, Shown};
 pub use registry::{AuthorizedTool, Denied, ToolDescription, ToolRegistry};
 pub use search_text::SearchText;
 pub use tool::{Effect, Lane, Tool, ToolSpec, Touches};
+pub use write_file::{ContentEncoding, WriteFile, WriteFileArgs, WriteFileOutput};

@@ -1,11 +1,11 @@
 //! What the tools that answer in pages share: what fits into a page, and how a cursor goes on to the next.
 
 use std::borrow::Cow;
-use std::io;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::json_len::json_len;
 use super::{CallContext, ToolError};
 use crate::files::FileError;
 use crate::state::{CursorKind, Cursors};
@@ -38,32 +38,12 @@ impl Budget {
 
 /// What a piece of text adds to a result, inside a longer text.
 pub(super) fn text_bytes(text: &str) -> usize {
-    json_bytes(text) - "\"\"".len()
+    json_len(&text) - "\"\"".len()
 }
 
 /// What a value adds to a result, as one of a list.
 pub(super) fn item_bytes(value: &impl Serialize) -> usize {
-    json_bytes(value) + ",".len()
-}
-
-fn json_bytes(value: &(impl Serialize + ?Sized)) -> usize {
-    struct Count(usize);
-    impl io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    match serde_json::to_writer(&mut count, value) {
-        Ok(()) => count.0,
-        // What cannot be written fits nowhere.
-        Err(_) => usize::MAX / 4,
-    }
+    json_len(value) + ",".len()
 }
 
 /// A text for one line: control characters, a line break in a file's name among them, as `\n` and the like.

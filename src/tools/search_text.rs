@@ -31,7 +31,8 @@ pub struct SearchText {
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchTextArgs {
-    /// What to search for: a regular expression in the syntax of Rust and ripgrep (no look-around, no back-references), or plain text with `literal`. Matched line by line.
+    /// What to search for: a regular expression in the syntax of Rust and ripgrep (no look-around, no back-references),
+    /// or plain text with `literal`. Matched line by line.
     pattern: Option<String>,
     /// The folder to search, such as "/src", or one file. Default: "/", the whole tree.
     path: Option<TreePath>,
@@ -41,11 +42,13 @@ pub struct SearchTextArgs {
     case: Option<Case>,
     /// Match whole words only? Default: false.
     word: Option<bool>,
-    /// Search only files that match one of these globs: ["*.rs", "docs/**/*.md"]. Without a slash a glob is matched against names at any depth, with one from `path`.
+    /// Search only files that match one of these globs: ["*.rs", "docs/**/*.md"]. Without a slash a glob is matched
+    /// against names at any depth, with one from `path`.
     include: Option<Vec<String>>,
     /// Leave out files and folders that match one of these globs: ["*.min.js", "node_modules/"].
     exclude: Option<Vec<String>>,
-    /// "files" (the default): the paths of files with a match. "lines": the matching lines. "count": how many lines match in each file.
+    /// "files" (the default): the paths of files with a match. "lines": the matching lines. "count": how many lines
+    /// match in each file.
     mode: Option<Mode>,
     /// In mode "lines": so many lines before and after each match. Default: 0.
     #[schemars(range(min = 0, max = 50))]
@@ -58,7 +61,8 @@ pub struct SearchTextArgs {
     after: Option<u32>,
     /// Leave out what .gitignore and .ignore files say? Default: true.
     respect_gitignore: Option<bool>,
-    /// Also search hidden files and folders? Default: false. Folders of version control (.git and the like) are never searched, except from inside.
+    /// Also search hidden files and folders? Default: false. Folders of version control (.git and the like) are never
+    /// searched, except from inside.
     include_hidden: Option<bool>,
     /// The most results in one page: files, or matching lines in mode "lines". Default: 100.
     #[schemars(range(min = 1, max = 1000))]

@@ -61,7 +61,7 @@ pub enum Shown {
     Base64,
     /// The file as an image.
     Image,
-    /// Nothing of the file: it is binary.
+    /// Nothing of the file: it is binary, or an image too large for a result.
     Nothing,
 }
 

@@ -65,9 +65,7 @@ impl Search {
             page.end();
             ControlFlow::Break(())
         };
-        in_order(self.threads, READ_AHEAD, || inputs.next(), worker, consume).map_err(|_| {
-            ToolError::new(ToolErrorKind::Unavailable, "no thread could be started; repeat the call after a moment")
-        })?;
+        in_order(self.threads, READ_AHEAD, || inputs.next(), worker, consume);
         match changed {
             Some(path) => Err(ToolError::new(
                 ToolErrorKind::Changed,
