@@ -10,8 +10,7 @@ use crate::auth::{Permission, Scope, TokenProblem};
 /// The scope that a client is told to ask for first: enough to look around, no more.
 const FIRST_SCOPE: Scope = Scope::Files(Permission::Read);
 
-/// How much of a description goes into the header: a path in it can be longer than the headers that proxies let through,
-/// and the body has it whole.
+/// How much of a description goes into the header: a path in it can be longer than the headers that proxies let through.
 const MAX_DESCRIPTION_CHARS: usize = 300;
 
 /// Makes the challenges of one server, with everything that is the same in all of them.

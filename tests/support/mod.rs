@@ -9,4 +9,5 @@ pub mod node;
 pub mod process;
 pub mod redis;
 pub mod server;
+pub mod snapshot;
 pub mod tokens;
