@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use serde_json::value::RawValue;
 
 use super::{CallContext, Content, Effect, Lanes, Progress, Tool, ToolError, ToolErrorKind, ToolOutput, ToolResult, ToolSpec};
@@ -196,6 +198,7 @@ fn holds_all(principal: &Principal, spec: &ToolSpec) -> bool {
 fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {
     let mut schema = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
+        .with_transform(RecursiveTransform(drop_number_format))
         .into_generator()
         .into_root_schema_for::<T>()
         .to_value();
@@ -205,6 +208,14 @@ fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {
         object.entry("type").or_insert_with(|| "object".into());
     }
     schema
+}
+
+/// Formats of numbers, such as `uint64`, are no part of JSON Schema, and clients that check schemas warn of each.
+fn drop_number_format(schema: &mut Schema) {
+    let format = schema.get("format").and_then(|format| format.as_str()).unwrap_or_default();
+    if ["int", "uint", "float", "double"].iter().any(|number| format.starts_with(number)) {
+        schema.remove("format");
+    }
 }
 
 impl std::fmt::Debug for AuthorizedTool {
