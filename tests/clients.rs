@@ -131,7 +131,7 @@ fn fill(folder: &Path) -> String {
     }
     std::fs::create_dir(folder.join("slow")).expect("a folder");
     // A word boundary next to letters outside of ASCII is what the search engine is slowest at.
-    for number in 0..60 {
+    for number in 0..150 {
         write(&format!("slow/{number}.txt"), &"größere Wörter und kein Fund\n".repeat(2_000));
     }
     long
