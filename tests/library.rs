@@ -237,3 +237,25 @@ async fn a_full_lane_says_so_and_holds_nothing_else_up() {
     drop(others);
     server.stop().await;
 }
+
+/// Gives more than any budget.
+struct Boundless;
+
+impl Tool for Boundless {
+    const SPEC: ToolSpec = spec("boundless", Lane::Io);
+    type Args = Nothing;
+    type Output = Nothing;
+
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, ToolError> {
+        Ok(ToolOutput::text("x".repeat(cx.max_result_bytes() + 1), Nothing {}))
+    }
+}
+
+#[tokio::test]
+async fn no_tool_exceeds_the_budget() {
+    let server =
+        Server::start(Settings { max_result_bytes: Some(5_000), ..Settings::default() }, |app| app.with(Boundless)).await;
+    let reply = server.client().call_tool("boundless", json!({})).await;
+    assert!(reply.is_tool_error() && reply.content(0).starts_with("too_large:"), "{}", reply.text);
+    server.stop().await;
+}

@@ -296,6 +296,38 @@ async fn wrong_arguments_are_for_the_model_to_repair() {
     }
 }
 
+/// Errors quote what they complain of, but not all of it.
+#[tokio::test]
+async fn errors_stay_short() {
+    let server = Server::start();
+    let client = server.modern();
+    let long = "x".repeat(1_000_000);
+    let mut replies = vec![
+        client.request("tools/call", json!({"name": long, "arguments": {}})).await,
+        client.call_tool("read_file", json!({long.as_str(): 1})).await,
+        client.call_tool("read_file", json!({"path": 1, "limit": long})).await,
+        client.call_tool("read_file", json!({"path": long})).await,
+        client.call_tool("read_file", json!({"cursor": long})).await,
+        client.call_tool("search_text", json!({"pattern": long})).await,
+        client.call_tool("find_files", json!({"glob": long})).await,
+        client.request("tools/list", json!({"cursor": long})).await,
+    ];
+    let headers = client.headers(&json!({"method": "server/discover"}));
+    for body in [json!(long), json!({"jsonrpc": long, "id": 1}), json!({"jsonrpc": "2.0", "id": 1, "method": long}), {
+        json!({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": long}})
+    }] {
+        replies.push(client.post(&headers, body.to_string()).await);
+    }
+    for reply in replies {
+        assert!(reply.text.len() < 5_000, "{} bytes: {}…", reply.text.len(), &reply.text[..500]);
+        assert!(
+            reply.status.is_client_error() || reply.messages[0].get("error").is_some() || reply.is_tool_error(),
+            "{}",
+            reply.text
+        );
+    }
+}
+
 #[tokio::test]
 async fn notifications_and_responses_get_no_answer() {
     let server = Server::start();
