@@ -6,6 +6,17 @@ pub mod path;
 pub mod auth;
 
 pub mod files;
+pub mod search;
 pub mod state;
 
 pub mod tools;
+
+pub mod mcp;
+
+pub mod http;
+
+pub mod config;
+
+pub mod app;
+pub mod cli;
+pub mod telemetry;

@@ -1,3 +1,7 @@
 //! Parses the command line and runs the command; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pressmark::cli::run()
+}

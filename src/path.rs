@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest path accepted, in bytes (Linux `PATH_MAX`).
-const MAX_PATH_BYTES: usize = 4096;
+pub(crate) const MAX_PATH_BYTES: usize = 4096;
 /// The longest single name accepted, in bytes (Linux `NAME_MAX`).
 const MAX_NAME_BYTES: usize = 255;
 

@@ -1,7 +1,21 @@
-//! Who calls, and what they may do. The ground floor: nothing here knows the protocol, the tools or HTTP.
+//! Who calls, and what they may do. The ground floor: nothing here knows the protocol, the tools or the HTTP server.
 
+mod api_key;
+mod authenticator;
+mod claims;
+mod config;
+mod error;
+mod jwks;
+mod jwt;
+mod key_fetcher;
 mod principal;
 mod scope;
+mod token_digest;
+mod verified_cache;
+mod watched_file;
 
+pub use authenticator::Authenticator;
+pub use config::{AuthConfig, JwtConfig, KeySource, RefreshPolicy};
+pub use error::{AuthError, AuthSetupError, TokenProblem};
 pub use principal::Principal;
 pub use scope::{Permission, Scope, ScopeSet};

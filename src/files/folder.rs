@@ -1,30 +1,64 @@
 //! An open folder of the tree.
 
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, Metadata};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
-use super::Mount;
-use crate::path::TreePath;
+use super::mount::Links;
+use super::{FileError, FileKind, FileMetadata, Mount, OpenFile};
+use crate::auth::{Permission, Principal};
+use crate::path::{MAX_PATH_BYTES, TreePath};
 
-/// A folder of the tree, opened once: a handle on it, and the mounts that appear in it as folders of their own. What the
-/// caller may see of its entries is for [`View::sees`](super::View::sees) to say.
+/// A folder of the tree as one caller may see it, opened once: everything below it is reached by single names, relative
+/// to the handle and without following symbolic links, so that nothing that happens meanwhile leads out of it.
 #[derive(Debug)]
 pub struct Folder {
     path: TreePath,
+    /// `None` for the root of a tree of named mounts only.
     dir: Option<Dir>,
+    /// Where the mount that this folder lies in begins.
+    top: TreePath,
+    /// The mounts that appear in this folder, in place of entries of the same names.
     mounts: Vec<Arc<Mount>>,
+    principal: Arc<Principal>,
 }
 
+/// A name in a folder, and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// As on disk: most names are UTF-8, but none needs to be.
+    pub name: Box<[u8]>,
+    /// What it is; a symbolic link is one, wherever it leads.
+    pub kind: FileKind,
+}
+
+/// Some entries of a folder.
+#[derive(Debug)]
+pub struct Entries {
+    /// Sorted by the bytes of their names.
+    pub entries: Vec<Entry>,
+    /// Are there more after these?
+    pub more: bool,
+}
+
+/// How often a long listing looks whether it should stop.
+const ENTRIES_BETWEEN_STOPS: usize = 4096;
+
 impl Folder {
-    /// A folder on disk, with the mounts that shadow its entries of the same names.
-    pub(super) fn new(path: TreePath, dir: Dir, mounts: Vec<Arc<Mount>>) -> Self {
-        Self { path, dir: Some(dir), mounts }
+    /// A folder on disk.
+    pub(super) fn new(path: TreePath, dir: Dir, top: TreePath, mounts: Vec<Arc<Mount>>, principal: Arc<Principal>) -> Self {
+        Self { path, dir: Some(dir), top, mounts, principal }
     }
 
     /// The root of a tree that has named mounts only: nothing but their names.
-    pub(super) fn of_mounts(mounts: Vec<Arc<Mount>>) -> Self {
-        Self { path: TreePath::root(), dir: None, mounts }
+    pub(super) fn of_mounts(mounts: Vec<Arc<Mount>>, principal: Arc<Principal>) -> Self {
+        Self { path: TreePath::root(), dir: None, top: TreePath::root(), mounts, principal }
     }
 
     /// Where it is in the tree.
@@ -39,9 +73,234 @@ impl Folder {
         self.dir.as_ref()
     }
 
-    /// The mounts that appear in this folder, sorted by name.
-    #[must_use]
-    pub fn mounts(&self) -> &[Arc<Mount>] {
-        &self.mounts
+    /// Where the mount that this folder lies in begins.
+    pub(super) fn top(&self) -> &TreePath {
+        &self.top
     }
+
+    /// The first `limit` entries that the caller may see, in the order of the bytes of their names, from a name on. Holds
+    /// no more than about twice `limit` of them at a time, however many there are. `stop` is asked now and then whether
+    /// the answer is still wanted; when not, the answer is cut short.
+    ///
+    /// # Errors
+    /// [`FileError`] when the folder cannot be read.
+    pub fn entries(&self, from: Bound<&[u8]>, limit: usize, stop: &dyn Fn() -> bool) -> Result<Entries, FileError> {
+        let wanted = |name: &[u8]| match from {
+            Bound::Unbounded => true,
+            Bound::Included(first) => name >= first,
+            Bound::Excluded(last) => name > last,
+        };
+        let mut found = Smallest { entries: Vec::new(), limit, dropped: false };
+        for mount in &self.mounts {
+            let name = mount.path().relative().as_bytes();
+            if wanted(name) && self.shows(name, FileKind::Folder) {
+                found.add(Entry { name: name.into(), kind: FileKind::Folder });
+            }
+        }
+        if let Some(dir) = &self.dir {
+            let failed = |error: rustix::io::Errno| FileError::from_io(&self.path, error.into());
+            for (count, entry) in rustix::fs::Dir::read_from(dir).map_err(failed)?.enumerate() {
+                if count % ENTRIES_BETWEEN_STOPS == 0 && stop() {
+                    break;
+                }
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name().to_bytes();
+                if matches!(name, b"." | b"..") || !wanted(name) || self.mount(name).is_some() {
+                    continue;
+                }
+                let kind = match entry.file_type() {
+                    // Some file systems keep the type elsewhere.
+                    FileType::Unknown => match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+                        Ok(stat) => kind_of(FileType::from_raw_mode(stat.st_mode)),
+                        Err(_) => continue,
+                    },
+                    known => kind_of(known),
+                };
+                if self.shows(name, kind) {
+                    found.add(Entry { name: name.into(), kind });
+                }
+            }
+        }
+        Ok(found.finish())
+    }
+
+    /// The path of an entry; `None` when its name is not UTF-8 or the path would be too long to be asked for.
+    #[must_use]
+    pub fn child(&self, name: &[u8]) -> Option<TreePath> {
+        let name = std::str::from_utf8(name).ok()?;
+        (self.path.as_str().len() + 1 + name.len() <= MAX_PATH_BYTES).then(|| self.path.join(name))
+    }
+
+    /// What is known of an entry without opening it.
+    ///
+    /// # Errors
+    /// [`FileError`], such as [`NotFound`](FileError::NotFound) for an entry that is gone by now.
+    pub fn metadata(&self, name: &[u8]) -> Result<FileMetadata, FileError> {
+        let stat = match (self.mount(name), &self.dir) {
+            (Some(mount), _) => rustix::fs::fstat(self.open_mount(mount)?),
+            (None, Some(dir)) => rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW),
+            (None, None) => return Err(FileError::NotFound(self.nearest(name))),
+        }
+        .map_err(|error| FileError::from_io(&self.nearest(name), error.into()))?;
+        let kind = kind_of(FileType::from_raw_mode(stat.st_mode));
+        let size = if kind == FileKind::File { u64::try_from(stat.st_size).unwrap_or(0) } else { 0 };
+        Ok(FileMetadata { kind, size, modified: system_time(stat.st_mtime, stat.st_mtime_nsec), created: None, version: None })
+    }
+
+    /// Opens a folder in this one.
+    ///
+    /// # Errors
+    /// [`FileError`]; [`LinkRefused`](FileError::LinkRefused) for a symbolic link.
+    pub fn open_folder(&self, name: &[u8]) -> Result<Self, FileError> {
+        let path = self.nearest(name);
+        if !self.principal.scopes.sees(&path) {
+            return Err(FileError::Forbidden(path));
+        }
+        let principal = Arc::clone(&self.principal);
+        if let Some(mount) = self.mount(name) {
+            return Ok(Self::new(path.clone(), self.open_mount(mount)?, path, Vec::new(), principal));
+        }
+        let handle = self.open_at(name, OFlags::DIRECTORY, &path)?;
+        Ok(Self::new(path, Dir::from_std_file(handle.into()), self.top.clone(), Vec::new(), principal))
+    }
+
+    /// Opens a regular file in this folder for reading. Never waits for a pipe or a device.
+    ///
+    /// # Errors
+    /// [`FileError`]; [`LinkRefused`](FileError::LinkRefused) for a symbolic link.
+    pub fn open_file(&self, name: &[u8]) -> Result<OpenFile, FileError> {
+        let path = self.nearest(name);
+        if !self.principal.scopes.allows(Permission::Read, &path) {
+            return Err(FileError::Forbidden(path));
+        }
+        let file = File::from(self.open_at(name, OFlags::empty(), &path)?);
+        let metadata = Metadata::from_file(&file).map_err(|error| FileError::from_io(&path, error))?;
+        if metadata.is_file() {
+            Ok(OpenFile { path, file, metadata })
+        } else if metadata.is_dir() {
+            Err(FileError::IsAFolder(path))
+        } else {
+            Err(FileError::NotRegular(path))
+        }
+    }
+
+    /// Is there an entry of this name, of whatever kind, on disk?
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.dir.as_ref().is_some_and(|dir| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok())
+    }
+
+    /// Opens a regular file that is read for the server's own use, whether the caller may see it or not. The names lead
+    /// down from this folder.
+    pub(super) fn open_unchecked(&self, names: &[&str]) -> Option<File> {
+        let (last, folders) = names.split_last()?;
+        let mut dir: Option<Dir> = None;
+        for name in folders {
+            let handle = open_nofollow(dir.as_ref().or(self.dir.as_ref())?, name.as_bytes(), OFlags::DIRECTORY).ok()?;
+            dir = Some(Dir::from_std_file(handle.into()));
+        }
+        let file = File::from(open_nofollow(dir.as_ref().or(self.dir.as_ref())?, last.as_bytes(), OFlags::empty()).ok()?);
+        file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+    }
+
+    /// May the caller know of every entry?
+    pub(super) fn shows_all(&self) -> bool {
+        self.principal.scopes.covers_tree(Permission::Read)
+    }
+
+    /// May the caller know of this entry?
+    fn shows(&self, name: &[u8], kind: FileKind) -> bool {
+        if self.shows_all() {
+            return true;
+        }
+        let (scopes, path) = (&self.principal.scopes, self.nearest(name));
+        if kind == FileKind::Folder { scopes.sees(&path) } else { scopes.allows(Permission::Read, &path) }
+    }
+
+    /// The path of an entry, with marks in place of what is not UTF-8: for errors, and for scopes, which such a name is
+    /// covered by only as a part of a covered folder.
+    fn nearest(&self, name: &[u8]) -> TreePath {
+        self.path.join(&String::from_utf8_lossy(name))
+    }
+
+    /// Does a mount appear here under this name?
+    pub(super) fn has_mount(&self, name: &[u8]) -> bool {
+        self.mount(name).is_some()
+    }
+
+    fn mount(&self, name: &[u8]) -> Option<&Mount> {
+        self.mounts.iter().map(Arc::as_ref).find(|mount| mount.path().relative().as_bytes() == name)
+    }
+
+    fn open_mount(&self, mount: &Mount) -> Result<Dir, FileError> {
+        mount.open_folder(mount.path(), Links::Refuse)
+    }
+
+    fn open_at(&self, name: &[u8], flags: OFlags, path: &TreePath) -> Result<OwnedFd, FileError> {
+        let dir = self.dir.as_ref().ok_or_else(|| FileError::NotFound(path.clone()))?;
+        open_nofollow(dir, name, flags).map_err(|error| match FileError::from_io(path, error) {
+            // With O_DIRECTORY, Linux says "not a directory" of a link.
+            FileError::NotAFolder(path) if self.metadata(name).is_ok_and(|found| found.kind == FileKind::Symlink) => {
+                FileError::LinkRefused(path)
+            }
+            other => other,
+        })
+    }
+}
+
+impl Entry {
+    /// Is the name one that listings leave out unless asked?
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.name.starts_with(b".")
+    }
+}
+
+/// Collects the entries of the smallest names.
+struct Smallest {
+    entries: Vec<Entry>,
+    limit: usize,
+    dropped: bool,
+}
+
+impl Smallest {
+    fn add(&mut self, entry: Entry) {
+        self.entries.push(entry);
+        if self.entries.len() > 2 * self.limit {
+            self.entries.select_nth_unstable_by(self.limit, |a, b| a.name.cmp(&b.name));
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        self.dropped |= self.entries.len() > self.limit;
+        self.entries.truncate(self.limit);
+    }
+
+    fn finish(mut self) -> Entries {
+        self.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        self.cut();
+        Entries { entries: self.entries, more: self.dropped }
+    }
+}
+
+/// Opens an entry of a folder; `name` is a single name.
+fn open_nofollow(dir: &Dir, name: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    debug_assert!(!name.contains(&b'/'));
+    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?)
+}
+
+fn kind_of(file_type: FileType) -> FileKind {
+    match file_type {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Folder,
+        FileType::Symlink => FileKind::Symlink,
+        _ => FileKind::Other,
+    }
+}
+
+fn system_time(seconds: i64, nanoseconds: impl TryInto<u32>) -> Option<SystemTime> {
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let base = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+    base?.checked_add(Duration::from_nanos(nanoseconds.try_into().ok()?.into()))
 }

@@ -126,9 +126,9 @@ impl View {
         match self.tree.mount_of(path) {
             Some(mount) => {
                 let dir = mount.open_folder(path, self.links(Permission::Read))?;
-                Ok(Folder::new(path.clone(), dir, mounts))
+                Ok(Folder::new(path.clone(), dir, mount.path().clone(), mounts, Arc::clone(&self.principal)))
             }
-            None if path.is_root() => Ok(Folder::of_mounts(mounts)),
+            None if path.is_root() => Ok(Folder::of_mounts(mounts, Arc::clone(&self.principal))),
             None => Err(FileError::NotFound(path.clone())),
         }
     }

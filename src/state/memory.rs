@@ -74,7 +74,14 @@ impl SharedState for MemoryState {
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> StateFuture<'a, bool> {
-        Box::pin(async move { Ok(self.records.remove(key).is_some()) })
+        Box::pin(async move {
+            // The cache's own `remove` also gives back what has expired.
+            let removed = self.records.entry(Arc::from(key)).and_compute_with(|entry| match entry {
+                Some(_) => Op::Remove,
+                None => Op::Nop,
+            });
+            Ok(matches!(removed, CompResult::Removed(_)))
+        })
     }
 
     fn check(&self) -> StateFuture<'_, ()> {

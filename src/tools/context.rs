@@ -39,6 +39,12 @@ impl CallContext {
         self.max_result_bytes
     }
 
+    /// How many threads one call may well use now: as many as the CPU lane has places free, and at least one.
+    #[must_use]
+    pub fn parallelism(&self) -> usize {
+        self.lanes.cpu.available_permits().clamp(1, self.lanes.cpu_width)
+    }
+
     /// Where to report progress. Reports go nowhere when the caller did not ask for them.
     #[must_use]
     pub fn progress(&self) -> &Progress {

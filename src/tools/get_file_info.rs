@@ -1,12 +1,12 @@
 //! `get_file_info`: what is known of a path beside its content.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::json_len::json_len;
+use super::rfc3339::rfc3339;
 use super::{CallContext, CancelFlag, Effect, Lane, Tool, ToolError, ToolErrorKind, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::files::{Encoding, FileError, FileKind, FileMetadata, Reader, Tree, Version, View, media_type};
@@ -200,11 +200,4 @@ impl GetFileInfoOutput {
         ];
         lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
     }
-}
-
-/// The time in seconds; `None` for one outside the years 1970 to 9999, which no file was changed in.
-fn rfc3339(time: SystemTime) -> Option<String> {
-    const YEAR_10000: u64 = 253_402_300_800;
-    let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
-    (seconds < YEAR_10000).then(|| humantime::format_rfc3339_seconds(time).to_string())
 }

@@ -150,9 +150,15 @@ impl ToolRegistry {
         self
     }
 
-    /// The tools that this caller may use, in the order of the list.
-    pub fn visible<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = &'a ToolDescription> {
-        self.tools.iter().map(|registered| &registered.description).filter(|description| holds_all(principal, &description.spec))
+    /// The tools, in the order of the list.
+    pub fn descriptions(&self) -> impl Iterator<Item = &ToolDescription> {
+        self.tools.iter().map(|registered| &registered.description)
+    }
+
+    /// Does this caller hold all scopes of the tool of this name?
+    #[must_use]
+    pub fn may_use(&self, principal: &Principal, name: &str) -> bool {
+        self.find(name).is_some_and(|registered| holds_all(principal, &registered.description.spec))
     }
 
     /// May this caller make this call? Checks the tool's scopes, then every path that the arguments name.
@@ -199,6 +205,12 @@ fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {
         object.entry("type").or_insert_with(|| "object".into());
     }
     schema
+}
+
+impl std::fmt::Debug for AuthorizedTool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("AuthorizedTool").field(&self.spec.name).finish()
+    }
 }
 
 impl AuthorizedTool {

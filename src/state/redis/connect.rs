@@ -89,6 +89,10 @@ async fn cluster(url: &RedisUrl) -> RedisResult<ClusterConnection> {
         .connection_timeout(NODE_LIMIT)
         .response_timeout(ANSWER_LIMIT)
         .overall_response_timeout(Some(CLUSTER_ANSWER_LIMIT))
+        // Enough to follow a key that moves; a node that is away is told to the caller, who can come again.
+        .retries(3)
+        .min_retry_wait(20)
+        .max_retry_wait(200)
         .build()?
         .get_async_connection()
         .await

@@ -1,7 +1,8 @@
 //! What an error of Redis means, in words that carry no address, no credential and nothing of its own text.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
+use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -31,7 +32,9 @@ pub(super) fn reason(error: &RedisError) -> String {
 }
 
 fn cannot_be_reached(error: &RedisError) -> String {
-    match error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind) {
+    // The client library keeps what the operating system said behind an `Arc`, which is an error itself.
+    let source = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    match source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind) {
         // Where rustls reports a certificate that it does not trust.
         Some(io::ErrorKind::InvalidData) => "the TLS handshake with Redis failed".to_owned(),
         Some(kind @ (io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::HostUnreachable)) => {

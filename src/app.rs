@@ -1,0 +1,252 @@
+//! The composition root: builds every part from the configuration, and holds the one list of tools.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::auth::{AuthConfig, AuthSetupError, Authenticator, RefreshPolicy};
+use crate::config::{AuthSettings, Config, StateConfig};
+use crate::files::{Tree, TreeError};
+use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness};
+use crate::mcp::ServerInfo;
+use crate::state::{Cursors, MemoryState, RedisState, SharedState, StateError};
+use crate::tools::{
+    CopyFile, CreateDirectory, DeleteFile, EditFile, FindFiles, GetFileInfo, Lanes, ListDirectory, MoveFile, ReadFile,
+    SearchText, Tool, ToolRegistry, WriteFile,
+};
+
+/// How long calls under way may go on after the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(25);
+/// Calls that may wait for a place in the CPU lane, for each place in it.
+const CPU_QUEUE_PER_CORE: usize = 32;
+
+const INSTRUCTIONS: &str = "Files of a shared tree, by paths that start with /. Begin with list_directory or find_files to see \
+what is there; search_text finds text in files; read_file shows one. A result that ends with a next_cursor has more: call the \
+same tool again with that cursor alone. To change a file, read it first and pass its version as if_match: then nothing that \
+somebody else wrote in between is lost.";
+
+/// A server in the making.
+pub struct App {
+    config: Config,
+    tree: Arc<Tree>,
+    state: Arc<dyn SharedState>,
+    registry: ToolRegistry,
+}
+
+/// A server that listens and waits to be run.
+pub struct BoundApp {
+    listener: TcpListener,
+    router: axum::Router,
+    url: Url,
+    banner: String,
+}
+
+/// Why a server cannot start: one line.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A folder cannot be mounted.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The shared state cannot be reached.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Authentication cannot be set up.
+    #[error(transparent)]
+    Auth(#[from] AuthSetupError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl App {
+    /// Opens the mounts, connects to the shared state and registers the tools on files.
+    ///
+    /// # Errors
+    /// [`AppError`] for the first part that cannot be built.
+    pub async fn new(config: Config) -> Result<Self, AppError> {
+        let tree = Arc::new(Tree::open(config.mounts.clone())?);
+        let state: Arc<dyn SharedState> = match &config.state {
+            StateConfig::Memory => Arc::new(MemoryState::new()),
+            StateConfig::Redis(url) => Arc::new(RedisState::connect(url).await?),
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let lanes = Arc::new(Lanes::new(cores, cores * CPU_QUEUE_PER_CORE));
+        let cursors = Cursors::new(Arc::clone(&state), config.cursor_ttl);
+        let registry = ToolRegistry::new(lanes, config.max_result_bytes, config.request_timeout)
+            .with(ListDirectory::new(Arc::clone(&tree), cursors.clone()))
+            .with(FindFiles::new(Arc::clone(&tree), cursors.clone()))
+            .with(SearchText::new(Arc::clone(&tree), cursors.clone()))
+            .with(ReadFile::new(Arc::clone(&tree), cursors))
+            .with(GetFileInfo::new(Arc::clone(&tree)))
+            .with(WriteFile::new(Arc::clone(&tree)))
+            .with(EditFile::new(Arc::clone(&tree)))
+            .with(CreateDirectory::new(Arc::clone(&tree)))
+            .with(MoveFile::new(Arc::clone(&tree)))
+            .with(CopyFile::new(Arc::clone(&tree)))
+            .with(DeleteFile::new(Arc::clone(&tree)));
+        Ok(Self { config, tree, state, registry })
+    }
+
+    /// Adds a tool of your own, after those on files.
+    ///
+    /// # Panics
+    /// When a tool of that name is there already.
+    #[must_use]
+    pub fn with<T: Tool>(mut self, tool: T) -> Self {
+        self.registry = self.registry.with(tool);
+        self
+    }
+
+    /// Listens, and sets up authentication: from here on the address is known.
+    ///
+    /// # Errors
+    /// [`AppError`] when the address is taken, or keys cannot be read.
+    pub async fn bind(self) -> Result<BoundApp, AppError> {
+        let address = self.config.listen;
+        let listen_error = |source| AppError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+        let local = listener.local_addr().map_err(listen_error)?;
+        let base = self.config.public_url.clone().unwrap_or_else(|| address_url(local));
+        let url = endpoint_url(&base);
+
+        let auth = auth_config(&self.config.auth, &url);
+        let banner = self.banner(&url, &auth);
+        let resource = ProtectedResource::new(base.as_str(), auth.jwt.as_ref().and_then(|jwt| jwt.issuer.as_deref()));
+        let loopback = local.ip().is_loopback();
+        let options = HttpOptions {
+            info: server_info(),
+            authenticator: Arc::new(Authenticator::start(auth).await?),
+            resource,
+            origins: Origins::new(self.config.allow_origin.iter().chain([&base]), loopback),
+            readiness: Readiness { state: self.state, tree: self.tree },
+            max_request_bytes: self.config.max_request_bytes,
+            body_timeout: self.config.request_timeout,
+        };
+        Ok(BoundApp { listener, router: http::router(Arc::new(self.registry), options), url, banner })
+    }
+
+    fn banner(&self, url: &Url, auth: &AuthConfig) -> String {
+        let mut text = format!("Pressmark {}: {url}\n", env!("CARGO_PKG_VERSION"));
+        for mount in self.tree.mounts() {
+            let access = if mount.is_writable() { "writable" } else { "read-only" };
+            let _ = writeln!(text, "  files    {} is {} ({access})", mount.path(), mount.directory().display());
+        }
+        let state = match &self.config.state {
+            StateConfig::Memory => "memory, for one replica; several share --state redis://…".to_owned(),
+            StateConfig::Redis(url) => url.to_string(),
+        };
+        let _ = writeln!(text, "  state    {state}");
+        let _ = writeln!(text, "  callers  {}", callers(auth));
+        let _ = write!(text, "\nClient configuration:\n{}", client_configuration(url, auth));
+        text
+    }
+}
+
+impl BoundApp {
+    /// The URL of the MCP endpoint, as clients reach it.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What a person should know at the start: a few lines, with a client configuration to copy.
+    #[must_use]
+    pub fn banner(&self) -> &str {
+        &self.banner
+    }
+
+    /// Serves until `stop` is ready; then finishes the calls under way, within a limit of 25 s.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let left = http::serve(self.listener, self.router, stop, DRAIN).await;
+        if left > 0 {
+            tracing::warn!(connections = left, "stopped before every call was finished");
+        }
+    }
+}
+
+fn server_info() -> ServerInfo {
+    ServerInfo {
+        name: "pressmark".to_owned(),
+        title: "Pressmark".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        instructions: INSTRUCTIONS.to_owned(),
+    }
+}
+
+fn address_url(address: SocketAddr) -> Url {
+    #[expect(clippy::expect_used, reason = "an address and port make a URL")]
+    Url::parse(&format!("http://{address}")).expect("a URL")
+}
+
+fn endpoint_url(base: &Url) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/mcp", base.path().trim_end_matches('/')));
+    url
+}
+
+/// Fills in what needed the address: the audience of tokens, and the token of a first run.
+fn auth_config(settings: &AuthSettings, url: &Url) -> AuthConfig {
+    let mut jwt = settings.jwt.clone();
+    if let Some(jwt) = &mut jwt
+        && jwt.audiences.is_empty()
+    {
+        jwt.audiences.push(url.to_string());
+    }
+    let configured = jwt.is_some() || settings.api_keys.is_some() || settings.no_auth;
+    let random_token = || format!("dev-{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>()));
+    let dev_token = settings.dev_token.clone().or_else(|| (!configured).then(random_token));
+    AuthConfig {
+        jwt,
+        api_keys: settings.api_keys.clone(),
+        dev_token,
+        no_auth: settings.no_auth,
+        refresh: RefreshPolicy::default(),
+    }
+}
+
+fn callers(auth: &AuthConfig) -> String {
+    let mut ways = Vec::new();
+    if let Some(jwt) = &auth.jwt {
+        ways.push(match &jwt.issuer {
+            Some(issuer) => format!("tokens of {issuer} for {}", jwt.audiences.join(", ")),
+            None => format!("tokens of any issuer in the key set for {}", jwt.audiences.join(", ")),
+        });
+    }
+    if let Some(file) = &auth.api_keys {
+        ways.push(format!("API keys in {}", file.display()));
+    }
+    if auth.dev_token.is_some() {
+        ways.push("the development token below".to_owned());
+    }
+    if auth.no_auth {
+        ways.push("every program on this machine, without a token".to_owned());
+    }
+    ways.join("; ")
+}
+
+fn client_configuration(url: &Url, auth: &AuthConfig) -> String {
+    let mut server = serde_json::json!({ "type": "http", "url": url.as_str() });
+    // Where clients get tokens from the issuer themselves, the URL is all that they need.
+    let token = match auth {
+        AuthConfig { dev_token: Some(token), .. } => Some(token.as_str()),
+        AuthConfig { jwt: None, api_keys: Some(_), .. } => Some("YOUR-API-KEY"),
+        AuthConfig { .. } => None,
+    };
+    if let Some(token) = token {
+        server["headers"] = serde_json::json!({ "Authorization": format!("Bearer {token}") });
+    }
+    format!("{:#}", serde_json::json!({ "mcpServers": { "pressmark": server } }))
+}

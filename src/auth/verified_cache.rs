@@ -1,0 +1,40 @@
+//! Tokens that were checked a moment ago.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use moka::sync::Cache;
+
+use super::Principal;
+use super::jwt::{KeySet, Verified};
+use super::token_digest::TokenDigest;
+
+/// How long a checked token is not checked again: how late a revoked key can be noticed.
+const LIFETIME: Duration = Duration::from_secs(60);
+const MAX_TOKENS: u64 = 10_000;
+
+/// Remembers checked tokens by their hash: for a minute at most, never past the token's expiry, and only while the key
+/// that it was checked with is in the key set.
+pub(super) struct VerifiedCache {
+    tokens: Cache<TokenDigest, Arc<Verified>>,
+}
+
+impl VerifiedCache {
+    pub(super) fn new() -> Self {
+        Self { tokens: Cache::builder().max_capacity(MAX_TOKENS).time_to_live(LIFETIME).build() }
+    }
+
+    pub(super) fn get(&self, token: &TokenDigest, keys: &KeySet) -> Option<Arc<Principal>> {
+        let verified = self.tokens.get(token)?;
+        // The wall clock is asked at every use: it may have been set, or the machine may have slept.
+        let good = SystemTime::now() < verified.expires && keys.contains(verified.key);
+        good.then(|| Arc::clone(&verified.principal))
+    }
+
+    pub(super) fn insert(&self, token: TokenDigest, verified: Verified) {
+        // Within the leeway after its expiry, a token is still taken, but checked each time.
+        if SystemTime::now() < verified.expires {
+            self.tokens.insert(token, Arc::new(verified));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The command line: one file a command.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+/// Stateless MCP server that gives agents files, search and storage
+#[derive(Debug, Parser)]
+#[command(name = "pressmark", version, about, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a folder to MCP clients
+    Serve(serve::Serve),
+}
+
+/// A setting cannot be used; nothing was started.
+const EXIT_USAGE: u8 = 2;
+
+/// Parses the command line of this process and runs the command.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            complain(&one_line(&error));
+            return ExitCode::from(EXIT_USAGE);
+        }
+        Err(help) => {
+            let _ = help.print();
+            return ExitCode::from(if help.use_stderr() { EXIT_USAGE } else { 0 });
+        }
+    };
+    match cli.command {
+        Command::Serve(serve) => serve.run(),
+    }
+}
+
+/// One line on stderr.
+fn complain(problem: &dyn std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "pressmark: {problem}");
+}
+
+/// The gist of clap's many lines.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let tip = text.lines().find_map(|line| line.trim_start().strip_prefix("tip: "));
+    match tip {
+        Some(tip) => format!("{problem}: {tip}"),
+        None => format!("{problem}; `pressmark serve --help` shows what there is"),
+    }
+}

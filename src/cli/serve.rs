@@ -1,0 +1,90 @@
+//! `pressmark serve`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::EXIT_USAGE;
+use crate::app::{App, AppError};
+use crate::config::{Config, ConfigError, Settings};
+use crate::telemetry;
+
+/// Each option can also be set in the environment (PRESSMARK_ and the option in capitals) or under the same name in the
+/// configuration file; an option beats the environment, and the environment beats the file.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Configuration file (TOML) with these options under the same names
+    #[arg(long, env = "PRESSMARK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> ExitCode {
+        let config = match self.resolve() {
+            Ok(config) => config,
+            Err(error) => {
+                super::complain(&error);
+                return ExitCode::from(EXIT_USAGE);
+            }
+        };
+        telemetry::init(config.log_format);
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        if let Some(workers) = config.workers {
+            runtime.worker_threads(workers);
+        }
+        match runtime.enable_all().build().map(|runtime| runtime.block_on(serve(config))) {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(error)) => {
+                super::complain(&error);
+                ExitCode::FAILURE
+            }
+            Err(error) => {
+                super::complain(&error);
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn resolve(self) -> Result<Config, ConfigError> {
+        let file = match &self.config {
+            None => Settings::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| ConfigError(format!("--config {}: {error}", path.display())))?;
+                Settings::from_toml(&text)?
+            }
+        };
+        self.settings.or(file).resolve()
+    }
+}
+
+async fn serve(config: Config) -> Result<(), AppError> {
+    let app = App::new(config).await?.bind().await?;
+    // A reader that is gone (`pressmark serve | head -1`) is no reason not to serve.
+    let _ = writeln!(std::io::stdout(), "{}", app.banner());
+    app.serve(stop_signal()).await;
+    Ok(())
+}
+
+/// Ready at the first SIGTERM or SIGINT.
+async fn stop_signal() {
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping: finishing the calls under way");
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::warn!(%error, "signals cannot be received; only SIGKILL stops this process");
+            std::future::pending().await
+        }
+    }
+}

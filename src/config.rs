@@ -1,0 +1,353 @@
+//! The configuration: a pure function from what was said (file < environment < flags) to plain data.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use url::Url;
+
+use crate::auth::{JwtConfig, KeySource};
+use crate::files::MountSpec;
+use crate::state::RedisUrl;
+
+/// Everything that can be set, as it was said. Flags and environment come from clap, the file from serde; the names are
+/// the same in all three.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// Folder to serve at the root of the tree
+    #[arg(env = "PRESSMARK_PATH")]
+    pub path: Option<String>,
+
+    /// Serve a folder under /NAME; a path or a file:// URL; repeat, or separate with commas
+    #[arg(long, env = "PRESSMARK_MOUNT", value_name = "NAME=URL", value_delimiter = ',', help_heading = "Files")]
+    pub mount: Vec<String>,
+
+    /// Refuse every change, whatever the caller's scopes
+    #[arg(long, env = "PRESSMARK_READ_ONLY", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Files")]
+    pub read_only: Option<bool>,
+
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, env = "PRESSMARK_LISTEN", value_name = "ADDRESS:PORT", help_heading = "Network")]
+    pub listen: Option<SocketAddr>,
+
+    /// URL under which clients reach this server, without /mcp; metadata and links name it [default: http://ADDRESS:PORT]
+    #[arg(long, env = "PRESSMARK_PUBLIC_URL", value_name = "URL", help_heading = "Network")]
+    pub public_url: Option<String>,
+
+    /// Origin whose web pages may call, such as https://app.example.com; repeat, or separate with commas
+    #[arg(long, env = "PRESSMARK_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', help_heading = "Network")]
+    pub allow_origin: Vec<String>,
+
+    /// Where replicas share cursors: memory (one replica), redis://, rediss://, redis+cluster://A,B or redis+sentinel://A,B/SERVICE [default: memory]
+    #[arg(long, env = "PRESSMARK_STATE", value_name = "URL", hide_env_values = true, help_heading = "Shared state")]
+    pub state: Option<String>,
+
+    /// How long an unused cursor stays good, such as 30m or 2h [default: 1h]
+    #[arg(long, env = "PRESSMARK_CURSOR_TTL", value_name = "DURATION", help_heading = "Shared state")]
+    pub cursor_ttl: Option<String>,
+
+    /// Accept tokens of this issuer; its keys are found by RFC 8414 or OpenID Connect discovery
+    #[arg(long, env = "PRESSMARK_JWT_ISSUER", value_name = "URL", help_heading = "Authentication")]
+    pub jwt_issuer: Option<String>,
+
+    /// Take the keys of tokens from this JWK set file
+    #[arg(long, env = "PRESSMARK_JWKS_FILE", value_name = "FILE", help_heading = "Authentication")]
+    pub jwks_file: Option<PathBuf>,
+
+    /// Take the keys of tokens from this JWK set URL
+    #[arg(long, env = "PRESSMARK_JWKS_URL", value_name = "URL", help_heading = "Authentication")]
+    pub jwks_url: Option<String>,
+
+    /// What tokens must name as their audience [default: the public URL + /mcp]
+    #[arg(long, env = "PRESSMARK_JWT_AUDIENCE", value_name = "URI", help_heading = "Authentication")]
+    pub jwt_audience: Option<String>,
+
+    /// Accept the API keys in this TOML file (name, sha256, scopes, optional expires for each)
+    #[arg(long, env = "PRESSMARK_API_KEYS", value_name = "FILE", help_heading = "Authentication")]
+    pub api_keys: Option<PathBuf>,
+
+    /// Accept this token for everything [default: a random one, if nothing else is set and only this machine can connect]
+    #[arg(long, env = "PRESSMARK_DEV_TOKEN", value_name = "TOKEN", hide_env_values = true, help_heading = "Authentication")]
+    pub dev_token: Option<String>,
+
+    /// Let every program on this machine do everything; only on a loopback address
+    #[arg(long, env = "PRESSMARK_NO_AUTH", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Authentication")]
+    pub no_auth: Option<bool>,
+
+    /// Largest result of a tool, in bytes of JSON; the rest waits behind a cursor [default: 40000]
+    #[arg(long, env = "PRESSMARK_MAX_RESULT_BYTES", value_name = "BYTES", help_heading = "Limits")]
+    pub max_result_bytes: Option<usize>,
+
+    /// Largest request body, in bytes [default: 4194304]
+    #[arg(long, env = "PRESSMARK_MAX_REQUEST_BYTES", value_name = "BYTES", help_heading = "Limits")]
+    pub max_request_bytes: Option<usize>,
+
+    /// How long one call may take, such as 60s [default: 60s]
+    #[arg(long, env = "PRESSMARK_REQUEST_TIMEOUT", value_name = "DURATION", help_heading = "Limits")]
+    pub request_timeout: Option<String>,
+
+    /// Worker threads [default: the cores that this process may use]
+    #[arg(long, env = "PRESSMARK_WORKERS", value_name = "N", help_heading = "Limits")]
+    pub workers: Option<usize>,
+
+    /// Form of the log lines on stderr; RUST_LOG selects what is logged [default: text]
+    #[arg(long, env = "PRESSMARK_LOG_FORMAT", value_name = "FORMAT", help_heading = "Logs")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A setting that cannot be used: one line that says which and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// A complete configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What is served.
+    pub mounts: Vec<MountSpec>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where clients reach the server; `None`: at the address it listens on.
+    pub public_url: Option<Url>,
+    /// Whose web pages may call, beyond the server's own origin.
+    pub allow_origin: Vec<Url>,
+    /// Where replicas share state.
+    pub state: StateConfig,
+    /// How long an unused cursor lives.
+    pub cursor_ttl: Duration,
+    /// Who may call.
+    pub auth: AuthSettings,
+    /// The budget of a result, in bytes of JSON.
+    pub max_result_bytes: usize,
+    /// The largest request body, in bytes.
+    pub max_request_bytes: usize,
+    /// How long one call may take.
+    pub request_timeout: Duration,
+    /// Worker threads; `None`: the cores that this process may use.
+    pub workers: Option<usize>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// Where replicas share state.
+#[derive(Clone, Debug)]
+pub enum StateConfig {
+    /// In this process: one replica.
+    Memory,
+    /// In Redis or Valkey.
+    Redis(RedisUrl),
+}
+
+/// Who may call, before the defaults that need the bound address are filled in.
+#[derive(Clone, Default)]
+pub struct AuthSettings {
+    /// Signed tokens; no audience stands for the default one.
+    pub jwt: Option<JwtConfig>,
+    /// The file of API keys.
+    pub api_keys: Option<PathBuf>,
+    /// The development token.
+    pub dev_token: Option<String>,
+    /// Everybody on this machine.
+    pub no_auth: bool,
+}
+
+impl std::fmt::Debug for AuthSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthSettings")
+            .field("jwt", &self.jwt)
+            .field("api_keys", &self.api_keys)
+            .field("dev_token", &self.dev_token.as_ref().map(|_| "…"))
+            .field("no_auth", &self.no_auth)
+            .finish()
+    }
+}
+
+/// Below this a result has no room for its own metadata.
+const MIN_RESULT_BYTES: usize = 4_000;
+
+impl Settings {
+    /// Reads settings from the text of a configuration file (TOML).
+    ///
+    /// # Errors
+    /// [`ConfigError`] with line and column.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            // The message alone: the error's own display quotes the line, which may hold a token.
+            ConfigError(format!("configuration file, line {line}: {}", error.message()))
+        })
+    }
+
+    /// These settings, with those of the file where these say nothing.
+    #[must_use]
+    pub fn or(self, file: Self) -> Self {
+        let list = |said: Vec<String>, file: Vec<String>| if said.is_empty() { file } else { said };
+        Self {
+            path: self.path.or(file.path),
+            mount: list(self.mount, file.mount),
+            read_only: self.read_only.or(file.read_only),
+            listen: self.listen.or(file.listen),
+            public_url: self.public_url.or(file.public_url),
+            allow_origin: list(self.allow_origin, file.allow_origin),
+            state: self.state.or(file.state),
+            cursor_ttl: self.cursor_ttl.or(file.cursor_ttl),
+            jwt_issuer: self.jwt_issuer.or(file.jwt_issuer),
+            jwks_file: self.jwks_file.or(file.jwks_file),
+            jwks_url: self.jwks_url.or(file.jwks_url),
+            jwt_audience: self.jwt_audience.or(file.jwt_audience),
+            api_keys: self.api_keys.or(file.api_keys),
+            dev_token: self.dev_token.or(file.dev_token),
+            no_auth: self.no_auth.or(file.no_auth),
+            max_result_bytes: self.max_result_bytes.or(file.max_result_bytes),
+            max_request_bytes: self.max_request_bytes.or(file.max_request_bytes),
+            request_timeout: self.request_timeout.or(file.request_timeout),
+            workers: self.workers.or(file.workers),
+            log_format: self.log_format.or(file.log_format),
+        }
+    }
+
+    /// The configuration that these settings mean.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first setting that is malformed, or that contradicts another.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        Ok(Config {
+            mounts: self.mounts()?,
+            listen,
+            public_url: self.public_url.as_deref().map(public_url).transpose()?,
+            allow_origin: self.allow_origin.iter().map(|text| origin(text)).collect::<Result<_, _>>()?,
+            state: state(self.state.as_deref().unwrap_or("memory"))?,
+            cursor_ttl: duration("--cursor-ttl", self.cursor_ttl.as_deref(), Duration::from_secs(3600))?,
+            auth: self.auth(listen)?,
+            max_result_bytes: at_least("--max-result-bytes", self.max_result_bytes.unwrap_or(40_000), MIN_RESULT_BYTES)?,
+            max_request_bytes: at_least("--max-request-bytes", self.max_request_bytes.unwrap_or(4_194_304), 1_024)?,
+            request_timeout: duration("--request-timeout", self.request_timeout.as_deref(), Duration::from_secs(60))?,
+            workers: self.workers.map(|workers| at_least("--workers", workers, 1)).transpose()?,
+            log_format: self.log_format.unwrap_or_default(),
+        })
+    }
+
+    fn mounts(&self) -> Result<Vec<MountSpec>, ConfigError> {
+        let writable = !self.read_only.unwrap_or(false);
+        let mut mounts = Vec::new();
+        if let Some(path) = &self.path {
+            mounts.push(MountSpec { name: None, directory: directory("PATH", path)?, writable });
+        }
+        for mount in &self.mount {
+            let (name, place) = mount
+                .split_once('=')
+                .ok_or_else(|| ConfigError(format!("--mount {mount}: write it as NAME=URL, for example --mount docs=./docs")))?;
+            mounts.push(MountSpec { name: Some(name.to_owned()), directory: directory("--mount", place)?, writable });
+        }
+        if mounts.is_empty() {
+            return Err(ConfigError("nothing to serve: name a folder, for example `pressmark serve ./docs`".to_owned()));
+        }
+        Ok(mounts)
+    }
+
+    fn auth(&self, listen: SocketAddr) -> Result<AuthSettings, ConfigError> {
+        let jwt = self.jwt()?;
+        let no_auth = self.no_auth.unwrap_or(false);
+        let configured = jwt.is_some() || self.api_keys.is_some() || self.dev_token.is_some();
+        if no_auth && configured {
+            return Err(ConfigError("--no-auth contradicts the other authentication settings; leave one of them out".to_owned()));
+        }
+        if no_auth && !listen.ip().is_loopback() {
+            return Err(ConfigError(format!(
+                "--no-auth is for loopback addresses only, and {listen} can be reached from outside"
+            )));
+        }
+        if !no_auth && !configured && !listen.ip().is_loopback() {
+            return Err(ConfigError(format!(
+                "{listen} can be reached from outside and nobody is authenticated: set --jwt-issuer, --api-keys or --dev-token, or listen on 127.0.0.1"
+            )));
+        }
+        if self.dev_token.as_ref().is_some_and(|token| token.is_empty() || token.contains(|c: char| !c.is_ascii_graphic())) {
+            return Err(ConfigError("--dev-token must be visible ASCII characters without spaces".to_owned()));
+        }
+        Ok(AuthSettings { jwt, api_keys: self.api_keys.clone(), dev_token: self.dev_token.clone(), no_auth })
+    }
+
+    fn jwt(&self) -> Result<Option<JwtConfig>, ConfigError> {
+        let keys = match (&self.jwks_file, &self.jwks_url, &self.jwt_issuer) {
+            (Some(_), Some(_), _) => {
+                return Err(ConfigError("--jwks-file and --jwks-url contradict each other; leave one out".to_owned()));
+            }
+            (Some(file), None, _) => KeySource::File(file.clone()),
+            (None, Some(url), _) => KeySource::Url(http_url("--jwks-url", url)?.into()),
+            (None, None, Some(_)) => KeySource::Discovery,
+            (None, None, None) if self.jwt_audience.is_some() => {
+                return Err(ConfigError("--jwt-audience needs --jwt-issuer, --jwks-file or --jwks-url beside it".to_owned()));
+            }
+            (None, None, None) => return Ok(None),
+        };
+        if let Some(issuer) = &self.jwt_issuer {
+            http_url("--jwt-issuer", issuer)?;
+        }
+        Ok(Some(JwtConfig { issuer: self.jwt_issuer.clone(), keys, audiences: self.jwt_audience.iter().cloned().collect() }))
+    }
+}
+
+fn directory(setting: &str, place: &str) -> Result<PathBuf, ConfigError> {
+    if place.is_empty() {
+        return Err(ConfigError(format!("{setting}: the folder is missing")));
+    }
+    let Some((scheme, _)) = place.split_once("://") else { return Ok(PathBuf::from(place)) };
+    let path = Url::parse(place).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok());
+    path.ok_or_else(|| ConfigError(format!("{setting}: {scheme}:// cannot be mounted; use a path or a file:///… URL")))
+}
+
+fn http_url(setting: &str, text: &str) -> Result<Url, ConfigError> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
+    url.ok_or_else(|| ConfigError(format!("{setting}: not an http:// or https:// URL")))
+}
+
+fn public_url(text: &str) -> Result<Url, ConfigError> {
+    let url = http_url("--public-url", text)?;
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err(ConfigError("--public-url: give scheme, host and port only, for example https://mcp.example.com".to_owned()));
+    }
+    Ok(url)
+}
+
+fn origin(text: &str) -> Result<Url, ConfigError> {
+    let url = http_url("--allow-origin", text)?;
+    if url.path() != "/" || url.query().is_some() {
+        return Err(ConfigError(format!("--allow-origin {text}: an origin has no path, for example https://app.example.com")));
+    }
+    Ok(url)
+}
+
+fn state(text: &str) -> Result<StateConfig, ConfigError> {
+    if text == "memory" {
+        return Ok(StateConfig::Memory);
+    }
+    text.parse().map(StateConfig::Redis).map_err(|error| ConfigError(format!("--state: {error}")))
+}
+
+fn duration(setting: &str, text: Option<&str>, default: Duration) -> Result<Duration, ConfigError> {
+    let Some(text) = text else { return Ok(default) };
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) | Err(_) => Err(ConfigError(format!("{setting} {text}: not a duration; write it like 60s, 5m or 1h"))),
+    }
+}
+
+fn at_least(setting: &str, value: usize, least: usize) -> Result<usize, ConfigError> {
+    if value < least { Err(ConfigError(format!("{setting} {value}: at least {least}"))) } else { Ok(value) }
+}

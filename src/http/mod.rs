@@ -1,0 +1,23 @@
+//! HTTP: the only folder that knows axum. Routes and layers stand in `router`, top runs first.
+
+mod answer;
+pub mod authenticate;
+mod authorize;
+pub mod challenge;
+mod endpoint;
+mod health;
+mod listen;
+mod log;
+mod origin;
+mod read_message;
+mod respond;
+mod router;
+mod sse;
+pub mod well_known;
+
+pub use challenge::Challenge;
+pub use health::Readiness;
+pub use listen::serve;
+pub use origin::Origins;
+pub use router::{HttpOptions, router};
+pub use well_known::ProtectedResource;

@@ -1,0 +1,231 @@
+//! From body and headers to a request: which revision it speaks, and whether the headers say the same as the body
+//! (2026-07-28, basic/transports/streamable-http, "Server Validation"). Nothing after this looks at headers again.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use serde_json::value::RawValue;
+
+use crate::mcp::{McpError, Message, Method, Params, ProgressNotification, ProtocolVersion, RequestId, ToolCall};
+
+/// Messages in one batch, at most.
+const MAX_BATCH: usize = 64;
+
+/// What a body turned out to be.
+pub(super) enum Incoming<'a> {
+    /// One request.
+    Call(Call<'a>),
+    /// Notifications or responses, which are taken without an answer.
+    Accepted,
+    /// Several messages (2025-03-26): the requests among them, and those that could not be read.
+    Batch(Vec<Result<Call<'a>, Rejection>>),
+}
+
+/// A request, with what its answer needs.
+pub(super) struct Call<'a> {
+    /// Marks the answer.
+    pub id: RequestId,
+    /// The revision of both.
+    pub version: ProtocolVersion,
+    /// What is asked.
+    pub method: Method<ToolCall<'a>>,
+    /// How progress is reported, if the caller wants reports.
+    pub progress: Option<ProgressNotification>,
+    /// The caller's span (W3C Trace Context), for the log.
+    pub traceparent: Option<String>,
+}
+
+/// A message that gets an error.
+#[derive(Debug)]
+pub(super) struct Rejection {
+    /// The message's id, if it could be read.
+    pub id: Option<RequestId>,
+    /// Does the message belong to a revision without a handshake? The status of some errors depends on it.
+    pub modern: bool,
+    /// Why.
+    pub error: McpError,
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// [`Rejection`] when the whole body gets one error.
+pub(super) fn read_message<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Incoming<'a>, Rejection> {
+    let headers = MessageHeaders(headers);
+    let reject = |error| Rejection { id: None, modern: headers.are_modern(), error };
+    let text = std::str::from_utf8(body).map_err(|_| reject(McpError::Parse("the body is not UTF-8".to_owned())))?;
+    if text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('[') {
+        return read_batch(&headers, text).map_err(reject);
+    }
+    Ok(read_one(&headers, text)?.map_or(Incoming::Accepted, Incoming::Call))
+}
+
+fn read_batch<'a>(headers: &MessageHeaders<'_>, text: &'a str) -> Result<Incoming<'a>, McpError> {
+    let version = headers.version()?.map_or(Some(ProtocolVersion::ASSUMED), ProtocolVersion::parse);
+    if !version.is_some_and(ProtocolVersion::has_batches) {
+        return Err(McpError::InvalidRequest("send one message in a body: only revision 2025-03-26 has batches".to_owned()));
+    }
+    let messages: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| McpError::Parse(error.to_string()))?;
+    if messages.is_empty() || messages.len() > MAX_BATCH {
+        return Err(McpError::InvalidRequest(format!("a batch holds 1 to {MAX_BATCH} messages")));
+    }
+    let calls: Vec<_> = messages
+        .into_iter()
+        .filter_map(|message| match read_one(headers, message.get()) {
+            Ok(Some(Call { id, method: Method::Initialize, .. })) => Some(Err(Rejection {
+                id: Some(id),
+                modern: false,
+                error: McpError::InvalidRequest("initialize cannot be part of a batch".to_owned()),
+            })),
+            Ok(call) => call.map(Ok),
+            Err(rejection) => Some(Err(rejection)),
+        })
+        .collect();
+    Ok(if calls.is_empty() { Incoming::Accepted } else { Incoming::Batch(calls) })
+}
+
+/// `None` for messages that get no answer.
+fn read_one<'a>(headers: &MessageHeaders<'_>, text: &'a str) -> Result<Option<Call<'a>>, Rejection> {
+    let modern = headers.are_modern();
+    match Message::parse(text).map_err(|(id, error)| Rejection { id, modern, error })? {
+        Message::Request { id, method, params } => match read_request(headers, &id, &method, params) {
+            Ok(call) => Ok(Some(call)),
+            Err((modern, error)) => Err(Rejection { id: Some(id), modern, error }),
+        },
+        Message::Notification { .. } => match headers.version().and_then(supported) {
+            Ok(_) => Ok(None),
+            Err(error) => Err(Rejection { id: None, modern, error }),
+        },
+        Message::Response if modern => {
+            let error =
+                McpError::InvalidRequest("a response answers nothing: in this revision the server sends no requests".to_owned());
+            Err(Rejection { id: None, modern, error })
+        }
+        Message::Response => Ok(None),
+    }
+}
+
+fn read_request<'a>(
+    headers: &MessageHeaders<'_>,
+    id: &RequestId,
+    name: &str,
+    params: Option<&'a RawValue>,
+) -> Result<Call<'a>, (bool, McpError)> {
+    let params = Params::parse(params).map_err(|error| (headers.are_modern(), error))?;
+    let named_in_body = params.meta.as_ref().is_some_and(|meta| meta.protocol_version.is_some());
+    let version = agree(headers, name, &params).map_err(|error| (named_in_body || headers.are_modern(), error))?;
+    let progress = params.meta.as_ref().and_then(|meta| meta.progress_token).map(ProgressNotification::new);
+    let traceparent = params.meta.as_ref().and_then(|meta| meta.traceparent.as_deref().map(str::to_owned));
+    let method = params.method(name, version).map_err(|error| (version.is_modern(), error))?;
+    Ok(Call { id: id.clone(), version, method, progress, traceparent })
+}
+
+/// The revision that body and headers agree on.
+fn agree(headers: &MessageHeaders<'_>, method: &str, params: &Params<'_>) -> Result<ProtocolVersion, McpError> {
+    if let Some(requested) = params.meta.as_ref().and_then(|meta| meta.protocol_version.as_deref()) {
+        return agree_modern(headers, method, params, requested);
+    }
+    if method == "initialize" {
+        let requested = params.protocol_version.as_deref().ok_or_else(|| {
+            McpError::MalformedParams(
+                "`params.protocolVersion` is missing: the newest revision that the client speaks".to_owned(),
+            )
+        })?;
+        let version = ProtocolVersion::parse(requested).filter(|version| !version.is_modern());
+        return Ok(version.unwrap_or(ProtocolVersion::NEWEST_LEGACY));
+    }
+    let version = supported(headers.version()?)?;
+    if version.is_modern() {
+        return Err(McpError::MalformedParams(
+            "`params._meta[\"io.modelcontextprotocol/protocolVersion\"]` is missing: every request of this revision carries it"
+                .to_owned(),
+        ));
+    }
+    if headers.0.contains_key("mcp-session-id") {
+        return Err(McpError::UnknownSession);
+    }
+    Ok(version)
+}
+
+fn agree_modern(
+    headers: &MessageHeaders<'_>,
+    method: &str,
+    params: &Params<'_>,
+    requested: &str,
+) -> Result<ProtocolVersion, McpError> {
+    headers.must_say("MCP-Protocol-Version", headers.version()?, requested)?;
+    let version =
+        ProtocolVersion::parse(requested).ok_or_else(|| McpError::UnsupportedVersion { requested: requested.to_owned() })?;
+    if !version.is_modern() {
+        return Err(McpError::MalformedParams(format!(
+            "revision {version} begins with initialize and has no version in `_meta`; to go without a handshake, name {} in both",
+            ProtocolVersion::ALL[0]
+        )));
+    }
+    let capabilities = params.meta.as_ref().and_then(|meta| meta.client_capabilities);
+    if !capabilities.is_some_and(|capabilities| capabilities.get().starts_with('{')) {
+        return Err(McpError::MalformedParams(
+            "`params._meta[\"io.modelcontextprotocol/clientCapabilities\"]` is missing: an object, `{}` for none".to_owned(),
+        ));
+    }
+    headers.must_say("Mcp-Method", headers.one("mcp-method")?, method)?;
+    let name = match method {
+        "tools/call" | "prompts/get" => params.name.as_deref(),
+        "resources/read" => params.uri.as_deref(),
+        _ => None,
+    };
+    if let Some(name) = name {
+        let header = headers.one("mcp-name")?.map(decode_sentinel).transpose()?;
+        headers.must_say("Mcp-Name", header.as_deref(), name)?;
+    }
+    Ok(version)
+}
+
+fn supported(version: Option<&str>) -> Result<ProtocolVersion, McpError> {
+    version.map_or(Ok(ProtocolVersion::ASSUMED), |requested| {
+        ProtocolVersion::parse(requested).ok_or_else(|| McpError::UnsupportedVersion { requested: requested.to_owned() })
+    })
+}
+
+/// The headers that speak of the message.
+struct MessageHeaders<'h>(&'h HeaderMap);
+
+impl<'h> MessageHeaders<'h> {
+    fn version(&self) -> Result<Option<&'h str>, McpError> {
+        self.one("mcp-protocol-version")
+    }
+
+    fn are_modern(&self) -> bool {
+        matches!(self.version(), Ok(Some(version)) if ProtocolVersion::parse(version).is_some_and(ProtocolVersion::is_modern))
+    }
+
+    /// The value of a header that may stand there once.
+    fn one(&self, name: &'static str) -> Result<Option<&'h str>, McpError> {
+        let mut values = self.0.get_all(name).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(McpError::HeaderMismatch(format!("{name} stands there more than once")));
+        }
+        value.to_str().map(Some).map_err(|_| McpError::HeaderMismatch(format!("{name} contains invalid characters")))
+    }
+
+    fn must_say(&self, name: &str, header: Option<&str>, body: &str) -> Result<(), McpError> {
+        match header {
+            Some(header) if header == body => Ok(()),
+            Some(header) => Err(McpError::HeaderMismatch(format!("{name} says {header:?}, the body says {body:?}"))),
+            None => Err(McpError::HeaderMismatch(format!("{name} is missing; the body says {body:?}"))),
+        }
+    }
+}
+
+/// Decodes `=?base64?…?=`; any other value stands for itself ("Value Encoding").
+fn decode_sentinel(value: &str) -> Result<String, McpError> {
+    let Some(encoded) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) else {
+        return Ok(value.to_owned());
+    };
+    STANDARD
+        .decode(encoded)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| McpError::HeaderMismatch("Mcp-Name is not valid base64 of UTF-8 between =?base64? and ?=".to_owned()))
+}

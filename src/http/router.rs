@@ -1,0 +1,94 @@
+//! Every route and every layer. Of a stack of layers the top one runs first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, ORIGIN, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method};
+use tower::{Layer as _, ServiceBuilder};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::authenticate::AuthenticateLayer;
+use super::authorize::AuthorizeLayer;
+use super::challenge::Challenge;
+use super::endpoint::{self, Endpoint};
+use super::health::{self, Readiness};
+use super::log::log_request;
+use super::origin::Origins;
+use super::respond::Refusal;
+use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
+use crate::auth::Authenticator;
+use crate::mcp::{Dispatch, ServerInfo};
+use crate::tools::ToolRegistry;
+
+/// What the routes need besides the tools.
+pub struct HttpOptions {
+    /// How the server names itself.
+    pub info: ServerInfo,
+    /// Who checks credentials.
+    pub authenticator: Arc<Authenticator>,
+    /// This server as callers know it: what its challenges and its metadata say.
+    pub resource: ProtectedResource,
+    /// Whose web pages may call.
+    pub origins: Origins,
+    /// What `/readyz` looks at.
+    pub readiness: Readiness,
+    /// The largest request body, in bytes.
+    pub max_request_bytes: usize,
+    /// How long a request body may take to arrive.
+    pub body_timeout: Duration,
+}
+
+/// The whole server as a service.
+pub fn router(registry: Arc<ToolRegistry>, options: HttpOptions) -> Router {
+    let endpoint = Endpoint {
+        service: AuthorizeLayer::new(Arc::clone(&registry)).layer(Dispatch::new(registry)),
+        info: Arc::new(options.info),
+        challenge: Arc::new(Challenge::new(&options.resource)),
+        max_request_bytes: options.max_request_bytes,
+        body_timeout: options.body_timeout,
+    };
+    let mcp = Router::new()
+        .route("/mcp", post(endpoint::post).fallback(|| async { Refusal::MethodNotAllowed }))
+        .with_state(endpoint)
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(options.origins.clone(), check_origin))
+                .layer(cors(options.origins))
+                .layer(AuthenticateLayer::new(options.authenticator, &options.resource)),
+        );
+    let probes =
+        Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz)).with_state(options.readiness);
+    let [at_root, at_endpoint] = PROTECTED_RESOURCE_PATHS;
+    let metadata = Router::new().route(at_root, options.resource.handler()).route(at_endpoint, options.resource.handler());
+
+    mcp.merge(probes).merge(metadata).fallback(any(|| async { Refusal::NotFound })).layer(
+        ServiceBuilder::new().layer(from_fn(log_request)).layer(CatchPanicLayer::custom(|_| Refusal::Panicked.into_response())),
+    )
+}
+
+/// Before anything else: a page of a foreign origin gets 403, whatever it asks for.
+async fn check_origin(State(origins): State<Origins>, request: Request, next: Next) -> Response {
+    if request.headers().get_all(ORIGIN).iter().any(|origin| !origins.allow(origin)) {
+        return Refusal::Origin.into_response();
+    }
+    next.run(request).await
+}
+
+/// What pages of allowed origins need from a browser to call at all.
+fn cors(origins: Origins) -> CorsLayer {
+    let headers =
+        ["mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id", "last-event-id"].map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |origin: &HeaderValue, _| origins.allow(origin)))
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers(headers.into_iter().chain([AUTHORIZATION, CONTENT_TYPE]).collect::<Vec<_>>())
+        .expose_headers([WWW_AUTHENTICATE, HeaderName::from_static("mcp-session-id")])
+        .max_age(Duration::from_secs(3600))
+}

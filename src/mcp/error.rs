@@ -1,0 +1,92 @@
+//! What a model cannot repair: errors of the protocol.
+
+use super::ProtocolVersion;
+use crate::auth::Scope;
+
+/// A request that gets a JSON-RPC error in place of a result. The HTTP status belongs to `http::respond`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum McpError {
+    /// The body is not JSON in UTF-8.
+    #[error("the body is not valid JSON: {0}")]
+    Parse(String),
+    /// The body is JSON, but no JSON-RPC message of the revision in use.
+    #[error("{0}")]
+    InvalidRequest(String),
+    /// No such method in this revision.
+    #[error("method not found: {0}")]
+    MethodNotFound(String),
+    /// The parameters do not have the form that the method needs, or required metadata is missing.
+    #[error("{0}")]
+    MalformedParams(String),
+    /// The parameters have the right form and name something that is not there: an unknown tool, a bad list cursor.
+    #[error("{0}")]
+    InvalidParams(String),
+    /// A header is missing, malformed, or says something else than the body.
+    #[error("header mismatch: {0}")]
+    HeaderMismatch(String),
+    /// The revision asked for is not spoken here.
+    #[error("unsupported protocol version {requested:?}; supported: {}", supported_list())]
+    UnsupportedVersion {
+        /// What was asked for.
+        requested: String,
+    },
+    /// The caller's scopes do not cover the call.
+    #[error("{message}")]
+    InsufficientScope {
+        /// All scopes that the call needs.
+        needed: Vec<Scope>,
+        /// What was refused.
+        message: String,
+    },
+    /// The session header names no session of this caller.
+    #[error("unknown session; send initialize again without a session header")]
+    UnknownSession,
+    /// The server failed.
+    #[error("internal error")]
+    Internal,
+}
+
+impl McpError {
+    /// The JSON-RPC error code. Codes of MCP's own are those of the schema; codes outside of JSON-RPC's reserved range
+    /// repeat the HTTP status (2026-07-28, basic, "Error Codes": new codes lie outside -32768..-32000).
+    #[must_use]
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::Parse(_) => -32700,
+            Self::InvalidRequest(_) => -32600,
+            Self::MethodNotFound(_) => -32601,
+            Self::MalformedParams(_) | Self::InvalidParams(_) => -32602,
+            Self::Internal => -32603,
+            Self::HeaderMismatch(_) => -32020,
+            Self::UnsupportedVersion { .. } => -32022,
+            Self::InsufficientScope { .. } => 403,
+            Self::UnknownSession => 404,
+        }
+    }
+
+    /// The error's `data`, where the specification asks for some.
+    #[must_use]
+    pub fn data(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::UnsupportedVersion { requested } => Some(serde_json::json!({
+                "supported": ProtocolVersion::ALL.map(ProtocolVersion::as_str),
+                "requested": requested,
+            })),
+            Self::InsufficientScope { needed, .. } => {
+                Some(serde_json::json!({ "requiredScopes": needed.iter().map(Scope::to_string).collect::<Vec<_>>() }))
+            }
+            Self::Parse(_)
+            | Self::InvalidRequest(_)
+            | Self::MethodNotFound(_)
+            | Self::MalformedParams(_)
+            | Self::InvalidParams(_)
+            | Self::HeaderMismatch(_)
+            | Self::UnknownSession
+            | Self::Internal => None,
+        }
+    }
+}
+
+fn supported_list() -> String {
+    ProtocolVersion::ALL.map(ProtocolVersion::as_str).join(", ")
+}

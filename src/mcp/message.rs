@@ -1,0 +1,155 @@
+//! The JSON-RPC 2.0 envelope.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::McpError;
+
+/// One message of a body. Parameters stay as they came until a handler wants them.
+#[derive(Debug)]
+pub enum Message<'a> {
+    /// Wants an answer.
+    Request {
+        /// What the answer is marked with.
+        id: RequestId,
+        /// What is asked.
+        method: Cow<'a, str>,
+        /// The parameters, unread.
+        params: Option<&'a RawValue>,
+    },
+    /// Wants none.
+    Notification {
+        /// What is told.
+        method: Cow<'a, str>,
+    },
+    /// The answer to a request of the server's.
+    Response,
+}
+
+/// The id of a request, as the JSON text that the answer repeats: a string or an integer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(Box<str>);
+
+impl RequestId {
+    /// The id as JSON text.
+    #[must_use]
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(raw: &RawValue) -> Option<Self> {
+        is_string_or_integer(raw.get()).then(|| Self(raw.get().into()))
+    }
+}
+
+/// Is this JSON text a string or an integer (ids and progress tokens must be one)?
+pub(super) fn is_string_or_integer(json: &str) -> bool {
+    json.starts_with('"') || json.parse::<i64>().is_ok() || json.parse::<u64>().is_ok()
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    jsonrpc: Cow<'a, str>,
+    // A null id is an error and an absent one a notification, so the two must not look the same.
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    error: Option<&'a RawValue>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl<'a> Message<'a> {
+    /// Reads one message.
+    ///
+    /// # Errors
+    /// `Parse` for what is not JSON, `InvalidRequest` for JSON that is no JSON-RPC 2.0 message; with the id, where one
+    /// could be read.
+    pub fn parse(text: &'a str) -> Result<Self, (Option<RequestId>, McpError)> {
+        let envelope: Envelope<'a> = serde_json::from_str(text).map_err(|error| (None, json_error(&error)))?;
+        let id = envelope.id.and_then(RequestId::parse);
+        let invalid = |id: Option<RequestId>, problem: &str| Err((id, McpError::InvalidRequest(problem.to_owned())));
+        if envelope.jsonrpc != "2.0" {
+            return invalid(id, "`jsonrpc` must be \"2.0\"");
+        }
+        if envelope.id.is_some() && id.is_none() {
+            return invalid(None, "`id` must be a string or an integer");
+        }
+        let answers = envelope.result.is_some() || envelope.error.is_some();
+        match (envelope.method, id) {
+            (Some(_), id) if answers => invalid(id, "a message has either a `method` or a `result` or `error`"),
+            (Some(method), Some(id)) => Ok(Self::Request { id, method, params: envelope.params }),
+            (Some(method), None) => Ok(Self::Notification { method }),
+            (None, Some(_)) if answers && !(envelope.result.is_some() && envelope.error.is_some()) => Ok(Self::Response),
+            (None, id) => invalid(id, "a message needs a `method`"),
+        }
+    }
+}
+
+/// Splits serde_json's errors: text that is not JSON at all, and JSON of the wrong form.
+pub(super) fn json_error(error: &serde_json::Error) -> McpError {
+    if error.is_data() {
+        McpError::InvalidRequest(format!("not a JSON-RPC message: {error}"))
+    } else {
+        McpError::Parse(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> i32 {
+        match Message::parse(text) {
+            Ok(message) => panic!("{text} was taken for {message:?}"),
+            Err((_, error)) => error.code(),
+        }
+    }
+
+    #[test]
+    fn what_is_no_message() {
+        for text in ["", "{", "nul", "{\"jsonrpc\":\"2.0\",}"] {
+            assert_eq!(code(text), -32700, "{text}");
+        }
+        for text in [
+            "3",
+            "\"x\"",
+            "[]",
+            "{}",
+            r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1e3,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":5}"#,
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#,
+            r#"{"jsonrpc":"2.0","result":{}}"#,
+        ] {
+            assert_eq!(code(text), -32600, "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_are_repeated_as_they_came() {
+        for id in ["-7", "0", "18446744073709551615", "\"a\\u0041\""] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+            match Message::parse(&text) {
+                Ok(Message::Request { id: read, .. }) => assert_eq!(read.as_json(), id),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Dependencies between modules point one way, and each vendor has one home.
+
+use std::path::{Path, PathBuf};
+
+/// The modules from the ground up: each may use those before it.
+const ORDER: [&str; 11] = ["path", "auth", "files", "search", "state", "tools", "mcp", "http", "config", "app", "cli"];
+
+/// Where a crate may be named; nowhere else under `src`.
+const HOMES: [(&str, &[&str]); 8] = [
+    ("axum", &["http/", "app.rs"]),
+    ("hyper", &["http/"]),
+    ("redis", &["state/"]),
+    ("jsonwebtoken", &["auth/"]),
+    ("reqwest", &["auth/"]),
+    ("cap_std", &["files/"]),
+    ("rustix", &["files/"]),
+    ("clap", &["cli/", "config.rs"]),
+];
+
+fn sources() -> Vec<(String, String)> {
+    fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                collect(&path, into);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                into.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    collect(&root, &mut paths);
+    assert!(paths.len() > 50, "only {} files: is this the source?", paths.len());
+    let relative = |path: &Path| path.strip_prefix(&root).expect("below src").to_str().expect("UTF-8").to_owned();
+    paths.iter().map(|path| (relative(path), code(&std::fs::read_to_string(path).expect("UTF-8")))).collect()
+}
+
+/// The text without comments, and without the unit tests at its end.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn imports_point_down() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let module = file.split(['/', '.']).next().expect("a name");
+        let Some(rank) = ORDER.iter().position(|name| *name == module) else { continue };
+        for used in text.split("crate::").skip(1) {
+            let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+            if ORDER.iter().position(|name| *name == used).is_some_and(|used| used > rank) {
+                wrong.push(format!("{file} uses {used}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn vendors_have_one_home() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        for (vendor, homes) in HOMES {
+            let named = text.contains(&format!("use {vendor}::"))
+                || text.contains(&format!(" {vendor}::"))
+                || text.contains(&format!("({vendor}::"));
+            if named && !homes.iter().any(|home| file.starts_with(home)) {
+                wrong.push(format!("{file} names {vendor}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

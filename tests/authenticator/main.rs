@@ -1,0 +1,7 @@
+//! From an `Authorization` header to a principal: real keys, real signatures, a real issuer on a local port.
+
+mod api_keys;
+mod challenges;
+mod issuer;
+mod key_sets;
+mod tokens;

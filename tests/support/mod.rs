@@ -1,0 +1,10 @@
+//! What integration tests start: real servers on free loopback ports, stopped when they go out of scope, and a client.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the harness")]
+
+pub mod client;
+pub mod nginx;
+pub mod node;
+pub mod process;
+pub mod redis;
+pub mod server;

@@ -1,0 +1,155 @@
+//! The program under test, started as its users start it.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::process::{Process, free_port, wait_until};
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// `pressmark serve` on a port of its own, which it keeps when killed and started again.
+pub struct Pressmark {
+    port: u16,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+    process: Process,
+}
+
+impl Pressmark {
+    /// Starts `pressmark serve ARGUMENTS --listen 127.0.0.1:PORT` and waits until it is alive.
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with_environment(arguments, &[])
+    }
+
+    /// The same, with environment variables.
+    pub fn start_with_environment(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let port = free_port();
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (stdout, stderr) = (Arc::default(), Arc::default());
+        let process = launch(port, &arguments, &environment, &stdout, &stderr);
+        let mut server = Self { port, arguments, environment, stdout, stderr, process };
+        server.wait_until_alive();
+        server
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `http://127.0.0.1:PORT`, without a path.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Everything written to standard output since the first start.
+    pub fn stdout(&self) -> String {
+        self.stdout.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Everything written to standard error since the first start.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Kills the server in the middle of whatever it does, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Asks the server to end (SIGTERM), without waiting.
+    pub fn terminate(&self) {
+        self.process.signal("TERM");
+    }
+
+    /// Waits for the end; panics when it does not come in time.
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        self.process.wait(limit)
+    }
+
+    /// Starts the server again, on the same port and with the same settings; kills it first when it runs.
+    pub fn restart(&mut self) {
+        self.respawn();
+        self.wait_until_alive();
+    }
+
+    /// The same, without waiting until it is alive.
+    pub fn respawn(&mut self) {
+        self.kill();
+        self.process = launch(self.port, &self.arguments, &self.environment, &self.stdout, &self.stderr);
+    }
+
+    pub fn wait_until_alive(&mut self) {
+        let (port, stderr) = (self.port, Arc::clone(&self.stderr));
+        let process = &mut self.process;
+        wait_until(START_LIMIT, "pressmark is alive", || {
+            if let Some(status) = process.ended() {
+                let said = stderr.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                panic!("pressmark ended at its start with {status}: {said}");
+            }
+            is_alive(port)
+        });
+    }
+}
+
+/// Runs `pressmark ARGUMENTS` to its end.
+pub fn run_pressmark(arguments: &[&str]) -> Output {
+    pressmark().args(arguments).stdin(Stdio::null()).output().expect("the program under test is built")
+}
+
+/// The program under test without any setting from the environment of the tests.
+fn pressmark() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pressmark"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PRESSMARK_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn launch(
+    port: u16,
+    arguments: &[String],
+    environment: &[(String, String)],
+    stdout: &Arc<Mutex<String>>,
+    stderr: &Arc<Mutex<String>>,
+) -> Process {
+    let mut command = pressmark();
+    command.arg("serve").args(arguments).args(["--listen", &format!("127.0.0.1:{port}")]);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process::spawn(&mut command, "nothing: cargo builds it");
+    let (out, err) = process.take_output();
+    collect(out, stdout);
+    collect(err, stderr);
+    process
+}
+
+fn collect(source: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
+    let into = Arc::clone(into);
+    std::thread::spawn(move || {
+        let mut source = BufReader::new(source);
+        let mut line = Vec::new();
+        while source.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+            into.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    });
+}
+
+/// Does `/healthz` answer 200? Asked by hand, so that it can be asked from anywhere.
+fn is_alive(port: u16) -> bool {
+    use std::io::Write as _;
+    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    stream.write_all(request.as_bytes()).is_ok()
+        && stream.read_to_string(&mut answer).is_ok()
+        && answer.starts_with("HTTP/1.1 200")
+}
