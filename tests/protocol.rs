@@ -302,8 +302,11 @@ async fn errors_stay_short() {
     let server = Server::start();
     let client = server.modern();
     let long = "x".repeat(1_000_000);
+    // No header could hold the name, so this one says another.
+    let named = client.message("tools/call", json!({"name": long, "arguments": {}}));
+    let other = client.headers(&json!({"method": "tools/call", "params": {"name": "read_file"}}));
     let mut replies = vec![
-        client.request("tools/call", json!({"name": long, "arguments": {}})).await,
+        client.post(&other, named.to_string()).await,
         client.call_tool("read_file", json!({long.as_str(): 1})).await,
         client.call_tool("read_file", json!({"path": 1, "limit": long})).await,
         client.call_tool("read_file", json!({"path": long})).await,
