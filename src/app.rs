@@ -126,12 +126,13 @@ impl App {
         let banner = self.banner(&url, &auth);
         let resource = ProtectedResource::new(base.as_str(), auth.jwt.as_ref().and_then(|jwt| jwt.issuer.as_deref()));
         let loopback = local.ip().is_loopback();
+        let authenticator = Arc::new(Authenticator::start(auth).await?);
         let options = HttpOptions {
             info: server_info(),
-            authenticator: Arc::new(Authenticator::start(auth).await?),
+            authenticator: Arc::clone(&authenticator),
             resource,
             origins: Origins::new(self.config.allow_origin.iter().chain([&base]), loopback),
-            readiness: Readiness { state: self.state, tree: self.tree },
+            readiness: Readiness { state: self.state, tree: self.tree, authenticator },
             max_request_bytes: self.config.max_request_bytes,
             body_timeout: self.config.request_timeout,
         };

@@ -14,6 +14,7 @@ use crate::state::RedisUrl;
 
 /// Everything that can be set, as it was said. Flags and environment come from clap, the file from serde; the names are
 /// the same in all three.
+#[allow(rustdoc::bare_urls, reason = "the texts are help texts, too, and there no URL stands in angle brackets")]
 #[derive(Clone, Debug, Default, Args, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {

@@ -9,7 +9,7 @@ const ORDER: [&str; 11] = ["path", "auth", "files", "search", "state", "tools", 
 const HOMES: [(&str, &[&str]); 8] = [
     ("axum", &["http/", "app.rs"]),
     ("hyper", &["http/"]),
-    ("redis", &["state/redis"]),
+    ("redis", &["state/"]),
     ("jsonwebtoken", &["auth/"]),
     ("reqwest", &["auth/"]),
     ("cap_std", &["files/"]),

@@ -296,6 +296,41 @@ async fn wrong_arguments_are_for_the_model_to_repair() {
     }
 }
 
+/// Errors quote what they complain of, but not all of it.
+#[tokio::test]
+async fn errors_stay_short() {
+    let server = Server::start();
+    let client = server.modern();
+    let long = "x".repeat(1_000_000);
+    // No header could hold the name, so this one says another.
+    let named = client.message("tools/call", json!({"name": long, "arguments": {}}));
+    let other = client.headers(&json!({"method": "tools/call", "params": {"name": "read_file"}}));
+    let mut replies = vec![
+        client.post(&other, named.to_string()).await,
+        client.call_tool("read_file", json!({long.as_str(): 1})).await,
+        client.call_tool("read_file", json!({"path": 1, "limit": long})).await,
+        client.call_tool("read_file", json!({"path": long})).await,
+        client.call_tool("read_file", json!({"cursor": long})).await,
+        client.call_tool("search_text", json!({"pattern": long})).await,
+        client.call_tool("find_files", json!({"glob": long})).await,
+        client.request("tools/list", json!({"cursor": long})).await,
+    ];
+    let headers = client.headers(&json!({"method": "server/discover"}));
+    for body in [json!(long), json!({"jsonrpc": long, "id": 1}), json!({"jsonrpc": "2.0", "id": 1, "method": long}), {
+        json!({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": long}})
+    }] {
+        replies.push(client.post(&headers, body.to_string()).await);
+    }
+    for reply in replies {
+        assert!(reply.text.len() < 5_000, "{} bytes: {}…", reply.text.len(), &reply.text[..500]);
+        assert!(
+            reply.status.is_client_error() || reply.messages[0].get("error").is_some() || reply.is_tool_error(),
+            "{}",
+            reply.text
+        );
+    }
+}
+
 #[tokio::test]
 async fn notifications_and_responses_get_no_answer() {
     let server = Server::start();
@@ -508,45 +543,6 @@ async fn unsupported_versions_in_the_header() {
     assert_error(&reply, 400, -32022, "a revision of long ago");
     headers.remove("mcp-protocol-version");
     assert_eq!(legacy.post(&headers, message.to_string()).await.status, StatusCode::OK, "no header stands for 2025-03-26");
-}
-
-/// Progress turns the answer into a stream, but only when there is something to report.
-#[tokio::test]
-async fn progress_is_streamed_when_asked_for() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    for file in 0..2_000 {
-        std::fs::write(folder.path().join(format!("{file}.txt")), "many words and no hit\n".repeat(2_000)).expect("a file");
-    }
-    let server = Pressmark::start(&[folder.path().to_str().expect("UTF-8"), "--dev-token", TOKEN]);
-    let arguments = json!({"pattern": "(a|b|m).*zzz$", "mode": "count"});
-    for modern in [true, false] {
-        let client = if modern {
-            McpClient::modern(&server.url(), Some(TOKEN))
-        } else {
-            McpClient::legacy(&server.url(), Some(TOKEN), "2025-11-25").await
-        };
-        let params = json!({"name": "search_text", "arguments": arguments, "_meta": {"progressToken": "p-1"}});
-        let reply = client.request("tools/call", params).await;
-        assert_eq!(reply.headers[CONTENT_TYPE], "text/event-stream", "{}", reply.text);
-        assert_eq!(reply.headers["x-accel-buffering"], "no");
-        let (last, reports) = reply.messages.split_last().expect("messages");
-        assert!(last.get("result").is_some() && !reports.is_empty(), "{}", reply.text);
-        let mut before = -1.0;
-        for report in reports {
-            assert_eq!(
-                (&report["method"], &report["params"]["progressToken"]),
-                (&json!("notifications/progress"), &json!("p-1"))
-            );
-            let progress = report["params"]["progress"].as_f64().expect("a number");
-            assert!(progress > before, "progress grows: {}", reply.text);
-            before = progress;
-        }
-        let silent = client.call_tool("search_text", arguments.clone()).await;
-        assert_eq!(silent.headers[CONTENT_TYPE], "application/json", "without a token there is nothing to stream");
-        let quick = json!({"name": "list_directory", "arguments": {"path": "/"}, "_meta": {"progressToken": 5}});
-        let quick = client.request("tools/call", quick).await;
-        assert_eq!(quick.headers[CONTENT_TYPE], "application/json", "no report, no stream");
-    }
 }
 
 #[test]

@@ -132,8 +132,12 @@ fn contents(top: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     found
 }
 
+/// Temporary files in a folder and below, which may go while they are looked for.
 fn temporaries(top: &Path) -> Vec<PathBuf> {
-    contents(top).into_keys().filter(|path| path.to_string_lossy().contains(".pressmark-")).collect()
+    let entries = fs::read_dir(top).into_iter().flatten().map(|entry| entry.expect("an entry"));
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let here = files.into_iter().map(|entry| entry.path()).filter(|path| path.to_string_lossy().contains(".pressmark-"));
+    here.chain(folders.into_iter().flat_map(|folder| temporaries(&folder.path()))).collect()
 }
 
 fn text(path: impl AsRef<Path>) -> String {
@@ -617,12 +621,16 @@ mod copy_file {
         assert_eq!(last, size as f64);
         fs::remove_file(dir.path().join("copy")).expect("removed");
 
+        // Large enough that the copy cannot be done before the cancellation reaches it.
+        fs::File::create(dir.path().join("large")).expect("made").set_len(4 << 30).expect("grown");
         let (sender, mut reports) = tokio::sync::mpsc::channel(64);
         tokio::select! {
             outcome = call().run(Progress::to(sender)) => panic!("it was too fast to be cancelled: {outcome:?}"),
             report = reports.recv() => assert!(report.is_some()),
         }
+        let started = std::time::Instant::now();
         while !temporaries(dir.path()).is_empty() {
+            assert!(started.elapsed() < Duration::from_secs(20), "the work goes on");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert!(!dir.path().join("copy").exists());

@@ -95,10 +95,10 @@ mod tests {
         assert!(WholeText::decode(b"a\0b").is_err());
         assert!(WholeText::decode(b"\xFF\xFEa\0\x00\xD8").is_err(), "half a surrogate pair");
         assert!(WholeText::decode(b"\xC3\xA4\xC3\xB6\xC3\xBC \xFF").is_err(), "broken UTF-8");
-        let latin = WholeText::decode(b"caf\xE9").expect("text");
-        assert!(latin.encode("日本").expect_err("not in Latin-1").contains("Latin-1"));
-        assert!(latin.encode("Ã©").is_err(), "would be read as UTF-8");
-        assert_eq!(latin.encode("cafe").expect("plain ASCII is both"), b"cafe");
+        let latin = WholeText::decode(b"caf\xE9\n").expect("text");
+        assert!(latin.encode("日本\n").expect_err("not in Latin-1").contains("Latin-1"));
+        assert!(latin.encode("Ã©\n").is_err(), "would be read as UTF-8");
+        assert_eq!(latin.encode("cafe\n").expect("plain ASCII is both"), b"cafe\n");
         assert!(WholeText::decode(b"a").expect("text").encode("a\0").is_err());
     }
 }

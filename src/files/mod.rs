@@ -24,6 +24,8 @@ mod view;
 mod walk;
 mod write;
 
+/// What the system says of an open file.
+pub use cap_std::fs::Metadata;
 pub use copy::{CopyProgress, TransferOptions};
 pub use diff::{Diff, unified_diff};
 pub use edit::{Edit, EditError, Edited, apply_edits};

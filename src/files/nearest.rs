@@ -49,7 +49,7 @@ fn best_window(text: &str, wanted: &[&str]) -> Option<usize> {
     if likeness.distinct == 0 {
         return None;
     }
-    let mut leaving = text.lines();
+    let mut leaving = text.lines().peekable();
     let (mut best, mut best_score) = (None, (0, 0));
     for (index, line) in text.lines().enumerate() {
         likeness.enter(line);
@@ -57,6 +57,10 @@ fn best_window(text: &str, wanted: &[&str]) -> Option<usize> {
             && let Some(line) = leaving.next()
         {
             likeness.leave(line);
+        }
+        // The wanted text starts with something, and so does a window worth showing.
+        if leaving.peek().is_none_or(|line| line.trim().is_empty()) {
+            continue;
         }
         // Of windows that share as much, the one with the least beside it; of those, the first.
         let score = (likeness.shared, usize::MAX - likeness.length);

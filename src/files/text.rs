@@ -56,7 +56,8 @@ impl Encoding {
         if memchr::memchr(0, head).is_some() {
             return None;
         }
-        let head = &head[..Self::Utf8.complete_len(head)];
+        // Only where there is more to come can a character be cut: a file may end in a byte that looks like the first of one.
+        let head = if head.len() < HEAD_BYTES { head } else { &head[..Self::Utf8.complete_len(head)] };
         if std::str::from_utf8(head).is_ok() {
             return Some(Self::Utf8);
         }
@@ -267,7 +268,9 @@ mod tests {
     fn encodings_are_told_apart() {
         assert_eq!(Encoding::detect(b""), Some(Encoding::Utf8));
         assert_eq!(Encoding::detect("naïve €".as_bytes()), Some(Encoding::Utf8));
-        assert_eq!(Encoding::detect(&"naïve €".as_bytes()[..8]), Some(Encoding::Utf8), "cut inside a character");
+        let long = format!("{}€", "x".repeat(HEAD_BYTES - 1));
+        assert_eq!(Encoding::detect(&long.as_bytes()[..HEAD_BYTES]), Some(Encoding::Utf8), "cut inside a character");
+        assert_eq!(Encoding::detect(b"caf\xE9"), Some(Encoding::Windows1252), "ends in what looks like a cut");
         assert_eq!(Encoding::detect(b"\xEF\xBB\xBFa"), Some(Encoding::Utf8Bom));
         assert_eq!(Encoding::detect(b"\xFF\xFEa\0"), Some(Encoding::Utf16Le));
         assert_eq!(Encoding::detect(b"\xFE\xFF\0a"), Some(Encoding::Utf16Be));

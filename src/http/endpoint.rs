@@ -108,17 +108,35 @@ fn check_accept(headers: &HeaderMap) -> Result<(), Refusal> {
     if accepts("application/json") && accepts("text/event-stream") { Ok(()) } else { Err(Refusal::NotAcceptable) }
 }
 
-async fn read_body(endpoint: &Endpoint, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+async fn read_body(endpoint: &Endpoint, headers: &HeaderMap, mut body: Body) -> Result<Bytes, Refusal> {
     let limit = endpoint.max_request_bytes;
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > limit) {
-        return Err(Refusal::BodyTooLarge { limit });
-    }
-    match tokio::time::timeout(endpoint.body_timeout, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge { limit }),
-        Ok(Err(_)) => Err(Refusal::BodyBroken),
-        Err(_) => Err(Refusal::BodyTimeout),
+    let read = async {
+        if declared.is_some_and(|length| length > limit) {
+            discard(&mut body, limit).await;
+            return Err(Refusal::BodyTooLarge { limit });
+        }
+        match Limited::new(&mut body, limit).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {
+                discard(&mut body, limit).await;
+                Err(Refusal::BodyTooLarge { limit })
+            }
+            Err(_) => Err(Refusal::BodyBroken),
+        }
+    };
+    tokio::time::timeout(endpoint.body_timeout, read).await.unwrap_or(Err(Refusal::BodyTimeout))
+}
+
+/// Reads on for a while without keeping anything: a client that is still sending when the connection is closed never sees
+/// why. One that sends many times the limit has to do without.
+async fn discard(body: &mut Body, limit: usize) {
+    let mut left = limit.saturating_mul(4);
+    while let Some(Ok(frame)) = body.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(rest) => left = rest,
+            None => return,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::respond::json;
+use crate::auth::Authenticator;
 use crate::files::Tree;
 use crate::state::SharedState;
 
@@ -18,6 +19,8 @@ pub struct Readiness {
     pub state: Arc<dyn SharedState>,
     /// The mounts.
     pub tree: Arc<Tree>,
+    /// Who checks credentials: without keys nobody gets in.
+    pub authenticator: Arc<Authenticator>,
 }
 
 /// How long a probe waits for what it asks.
@@ -41,7 +44,12 @@ pub(super) async fn readyz(State(readiness): State<Readiness>) -> Response {
         Ok(Ok(result)) => result,
         Ok(Err(_)) | Err(_) => Err("the mounts do not answer".to_owned()),
     };
-    let problems: Vec<String> = [state, mounts].into_iter().filter_map(Result::err).collect();
+    let keys = if readiness.authenticator.is_ready() {
+        Ok(())
+    } else {
+        Err("the keys of the token issuer have not been loaded".to_owned())
+    };
+    let problems: Vec<String> = [state, mounts, keys].into_iter().filter_map(Result::err).collect();
     if problems.is_empty() {
         return json(StatusCode::OK, br#"{"status":"ready"}"#.to_vec());
     }

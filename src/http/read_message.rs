@@ -154,8 +154,7 @@ fn agree_modern(
     requested: &str,
 ) -> Result<ProtocolVersion, McpError> {
     headers.must_say("MCP-Protocol-Version", headers.version()?, requested)?;
-    let version =
-        ProtocolVersion::parse(requested).ok_or_else(|| McpError::UnsupportedVersion { requested: requested.to_owned() })?;
+    let version = ProtocolVersion::parse(requested).ok_or_else(|| unsupported(requested))?;
     if !version.is_modern() {
         return Err(McpError::MalformedParams(format!(
             "revision {version} begins with initialize and has no version in `_meta`; to go without a handshake, name {} in both",
@@ -182,9 +181,12 @@ fn agree_modern(
 }
 
 fn supported(version: Option<&str>) -> Result<ProtocolVersion, McpError> {
-    version.map_or(Ok(ProtocolVersion::ASSUMED), |requested| {
-        ProtocolVersion::parse(requested).ok_or_else(|| McpError::UnsupportedVersion { requested: requested.to_owned() })
-    })
+    version
+        .map_or(Ok(ProtocolVersion::ASSUMED), |requested| ProtocolVersion::parse(requested).ok_or_else(|| unsupported(requested)))
+}
+
+fn unsupported(requested: &str) -> McpError {
+    McpError::UnsupportedVersion { requested: requested.chars().take(100).collect() }
 }
 
 /// The headers that speak of the message.

@@ -13,6 +13,9 @@ use crate::tools::{Content, ProgressUpdate, ToolDescription, ToolResult};
 /// the server is replaced or the caller's token is.
 const LIST_TTL_MS: u64 = 300_000;
 
+/// Errors quote what they complain of, and that may be as long as a body.
+const MAX_ERROR_CHARS: usize = 500;
+
 /// The result of a method.
 #[derive(Debug)]
 pub enum McpResult {
@@ -119,7 +122,7 @@ pub fn write_result(id: &RequestId, version: ProtocolVersion, info: &ServerInfo,
         }
         McpResult::CallTool(result) => {
             // Escapes make text longer; a tenth more is room for the line ends of ordinary text.
-            let text = result.content.iter().map(content_len).sum::<usize>();
+            let text = result.content.iter().map(Content::len).sum::<usize>();
             let structured = result.structured.as_deref().filter(|_| titled);
             let size = text + text / 10 + structured.map_or(0, |structured| structured.get().len()) + 512;
             response(
@@ -135,14 +138,13 @@ pub fn write_result(id: &RequestId, version: ProtocolVersion, info: &ServerInfo,
 /// The answer to a request that failed. Without an id when the id could not be read (2026-07-28, basic, "Error Responses").
 #[must_use]
 pub fn write_error(id: Option<&RequestId>, error: &McpError) -> Vec<u8> {
-    to_json(
-        256,
-        &ErrorResponse {
-            jsonrpc: "2.0",
-            id: id.map(as_raw),
-            error: ErrorObject { code: error.code(), message: error.to_string(), data: error.data() },
-        },
-    )
+    let mut message = error.to_string();
+    if let Some((cut, _)) = message.char_indices().nth(MAX_ERROR_CHARS) {
+        message.truncate(cut);
+        message.push('…');
+    }
+    let error = ErrorObject { code: error.code(), message, data: error.data() };
+    to_json(256, &ErrorResponse { jsonrpc: "2.0", id: id.map(as_raw), error })
 }
 
 /// One `notifications/progress`, as a whole JSON-RPC message.
@@ -169,13 +171,6 @@ impl ProgressNotification {
             params["message"] = message.as_str().into();
         }
         to_json(256, &json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }))
-    }
-}
-
-fn content_len(content: &Content) -> usize {
-    match content {
-        Content::Text { text } => text.len(),
-        Content::Image { data, .. } => data.len(),
     }
 }
 

@@ -43,6 +43,14 @@ impl Content {
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
     }
+
+    /// The length of the text or of the base64 data, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text { text } => text.len(),
+            Self::Image { data, .. } => data.len(),
+        }
+    }
 }
 
 /// A finished call, its types erased: what goes over the wire in every revision.

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use serde_json::value::RawValue;
 
 use super::{CallContext, Content, Effect, Lanes, Progress, Tool, ToolError, ToolErrorKind, ToolOutput, ToolResult, ToolSpec};
@@ -101,14 +103,18 @@ impl<T: Tool> ErasedTool for T {
     }
 }
 
+/// What is wrong with arguments quotes them, and they may be as long as a body.
+const MAX_QUOTED_CHARS: usize = 300;
+
 fn decode<T: Tool>(arguments: Option<&RawValue>) -> Result<T::Args, ToolError> {
     let text = arguments.map_or("{}", RawValue::get);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
+        let path: String = error.path().to_string().chars().take(MAX_QUOTED_CHARS).collect();
         let what = error.inner().to_string();
         // serde_json counts columns in the raw arguments, which the model never saw as a text of its own.
         let what = what.rsplit_once(" at line ").map_or(what.as_str(), |(what, _)| what);
+        let what: String = what.chars().take(MAX_QUOTED_CHARS).collect();
         let place = if path == "." { String::new() } else { format!("`{path}`: ") };
         ToolError::new(
             ToolErrorKind::InvalidArgument,
@@ -196,6 +202,7 @@ fn holds_all(principal: &Principal, spec: &ToolSpec) -> bool {
 fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {
     let mut schema = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
+        .with_transform(RecursiveTransform(drop_number_format))
         .into_generator()
         .into_root_schema_for::<T>()
         .to_value();
@@ -205,6 +212,14 @@ fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {
         object.entry("type").or_insert_with(|| "object".into());
     }
     schema
+}
+
+/// Formats of numbers, such as `uint64`, are no part of JSON Schema, and clients that check schemas warn of each.
+fn drop_number_format(schema: &mut Schema) {
+    let format = schema.get("format").and_then(|format| format.as_str()).unwrap_or_default();
+    if ["int", "uint", "float", "double"].iter().any(|number| format.starts_with(number)) {
+        schema.remove("format");
+    }
 }
 
 impl std::fmt::Debug for AuthorizedTool {
@@ -228,7 +243,7 @@ impl AuthorizedTool {
         let call = self.call?;
         let cx = CallContext::new(self.principal, self.spec.lane, self.lanes, progress, self.limits.max_result_bytes);
         match tokio::time::timeout(self.limits.timeout, call.run(&cx)).await {
-            Ok(result) => result,
+            Ok(result) => result.and_then(|result| within_budget(result, self.limits.max_result_bytes)),
             Err(_) => Err(ToolError::new(
                 ToolErrorKind::TimedOut,
                 format!(
@@ -239,6 +254,19 @@ impl AuthorizedTool {
             )),
         }
     }
+}
+
+/// The last line of defence of the budget: tools keep to it themselves, by what they show.
+fn within_budget(result: ToolResult, max_result_bytes: usize) -> Result<ToolResult, ToolError> {
+    let content = result.content.iter().map(Content::len).sum::<usize>();
+    let bytes = content + result.structured.as_deref().map_or(0, |structured| structured.get().len());
+    if bytes > max_result_bytes {
+        return Err(ToolError::new(
+            ToolErrorKind::TooLarge,
+            format!("the result has {bytes} bytes, and at most {max_result_bytes} can be shown; ask for less at once"),
+        ));
+    }
+    Ok(result)
 }
 
 impl Effect {

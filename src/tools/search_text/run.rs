@@ -3,11 +3,9 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use cap_std::fs::Metadata;
-
 use super::Query;
 use super::page::{Position, SearchPage, SearchedFile};
-use crate::files::{FileError, FileKind, OpenFile, Place, Stop, Version, View, Walk, WalkFrom, WalkOptions, Walked};
+use crate::files::{FileError, FileKind, Metadata, OpenFile, Place, Stop, Version, View, Walk, WalkFrom, WalkOptions, Walked};
 use crate::path::TreePath;
 use crate::search::{FileSearch, PathGlobs, Pattern, SearchLimits, SearchMode, in_order};
 use crate::tools::paging::Budget;

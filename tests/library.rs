@@ -1,0 +1,261 @@
+//! The server with tools that no release has: what a tool can do to it, seen at the HTTP boundary.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use pressmark::app::App;
+use pressmark::config::Settings;
+use pressmark::tools::{CallContext, Effect, Lane, ProgressUpdate, Tool, ToolError, ToolOutput, ToolSpec};
+use serde_json::json;
+use support::client::McpClient;
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tokio::sync::oneshot::{Sender, channel};
+use tokio::task::JoinHandle;
+
+const TOKEN: &str = "a-secret-token-for-tests";
+
+/// A server in this process, so that its tools can be ours.
+struct Server {
+    url: String,
+    stop: Sender<()>,
+    task: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+impl Server {
+    async fn start(settings: Settings, with: impl FnOnce(App) -> App) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("hello.txt"), "hello\n").expect("a file can be written");
+        let settings = Settings {
+            path: Some(folder.path().to_str().expect("UTF-8").to_owned()),
+            listen: Some("127.0.0.1:0".parse().expect("an address")),
+            dev_token: Some(TOKEN.to_owned()),
+            ..settings
+        };
+        let app = App::new(settings.resolve().expect("a configuration")).await.expect("parts");
+        let app = with(app).bind().await.expect("a port");
+        let url = app.url().as_str().trim_end_matches("/mcp").to_owned();
+        let (stop, stopped) = channel::<()>();
+        let task = tokio::spawn(app.serve(async { stopped.await.unwrap_or_default() }));
+        Self { url, stop, task, _folder: folder }
+    }
+
+    fn client(&self) -> McpClient {
+        McpClient::modern(&self.url, Some(TOKEN))
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).expect("the server runs");
+        self.task.await.expect("it ends well");
+    }
+}
+
+const fn spec(name: &'static str, lane: Lane) -> ToolSpec {
+    ToolSpec { name, title: name, description: "For a test.", scopes: &[], effect: Effect::ReadOnly, lane, example: "{}" }
+}
+
+#[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+struct Panics;
+
+impl Tool for Panics {
+    const SPEC: ToolSpec = spec("panics", Lane::Cpu);
+    type Args = Nothing;
+    type Output = Nothing;
+
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, ToolError> {
+        cx.run(|_| panic!("a secret of the tool")).await
+    }
+}
+
+#[tokio::test]
+async fn a_panic_harms_one_request_only() {
+    let server = Server::start(Settings::default(), |app| app.with(Panics)).await;
+    let client = server.client();
+    for _ in 0..20 {
+        let reply = client.call_tool("panics", json!({})).await;
+        assert_eq!((reply.status.as_u16(), reply.error_code()), (500, -32603), "{}", reply.text);
+        assert!(!reply.text.contains("secret"), "{}", reply.text);
+    }
+    let reply = client.call_tool("search_text", json!({"pattern": "hello"})).await;
+    assert!(!reply.is_tool_error(), "no place in the lane was lost: {}", reply.text);
+    server.stop().await;
+}
+
+/// Reports 1, 2, 2, 1, 3 and is done when told.
+struct Reports(Arc<Notify>);
+
+impl Tool for Reports {
+    const SPEC: ToolSpec = spec("reports", Lane::Io);
+    type Args = Nothing;
+    type Output = Nothing;
+
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, ToolError> {
+        for progress in [1.0, 2.0, 2.0, 1.0, 3.0] {
+            cx.progress().report(ProgressUpdate { progress, total: Some(3.0), message: Some(format!("step {progress}")) });
+        }
+        if cx.progress().is_wanted() {
+            self.0.notified().await;
+        }
+        Ok(ToolOutput::text("done", Nothing {}))
+    }
+}
+
+#[tokio::test]
+async fn progress_is_streamed_when_asked_for() {
+    let go = Arc::new(Notify::new());
+    let server = Server::start(Settings::default(), |app| app.with(Reports(Arc::clone(&go)))).await;
+    for modern in [true, false] {
+        let client = if modern { server.client() } else { McpClient::legacy(&server.url, Some(TOKEN), "2025-11-25").await };
+        for token in [json!("p-1"), json!(7)] {
+            let params = json!({"name": "reports", "arguments": {}, "_meta": {"progressToken": token}});
+            let mut stream = client.open("tools/call", params).await;
+            assert_eq!(stream.headers()[CONTENT_TYPE], "text/event-stream");
+            assert_eq!(stream.headers()["x-accel-buffering"], "no");
+            for step in [1.0, 2.0, 3.0] {
+                let report = stream.next().await.expect("reports come before the result");
+                assert_eq!(report["method"], "notifications/progress");
+                let expected = json!({"progressToken": token, "progress": step, "total": 3.0, "message": format!("step {step}")});
+                assert_eq!(report["params"], expected, "progress only grows");
+            }
+            go.notify_one();
+            let last = stream.next().await.expect("a result");
+            assert_eq!(last["result"]["content"][0]["text"], "done");
+            assert!(stream.next().await.is_none(), "the result ends the stream");
+        }
+        let silent = client.call_tool("reports", json!({})).await;
+        assert_eq!(silent.headers[CONTENT_TYPE], "application/json", "nobody asked for reports");
+        let quick = json!({"name": "list_directory", "arguments": {"path": "/"}, "_meta": {"progressToken": 5}});
+        let quick = client.request("tools/call", quick).await;
+        assert_eq!(quick.headers[CONTENT_TYPE], "application/json", "no report, no stream");
+    }
+    server.stop().await;
+}
+
+/// Works until nobody waits for it any more.
+struct Endless {
+    started: Arc<Notify>,
+    ended: Arc<AtomicUsize>,
+}
+
+impl Tool for Endless {
+    const SPEC: ToolSpec = spec("endless", Lane::Cpu);
+    type Args = Nothing;
+    type Output = Nothing;
+
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, ToolError> {
+        let (started, ended) = (Arc::clone(&self.started), Arc::clone(&self.ended));
+        cx.run(move |cancelled| {
+            started.notify_one();
+            while !cancelled.is_set() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            ended.fetch_add(1, Ordering::SeqCst);
+            Ok(ToolOutput::text("", Nothing {}))
+        })
+        .await
+    }
+}
+
+fn endless() -> (Endless, Arc<Notify>, Arc<AtomicUsize>) {
+    let (started, ended) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    (Endless { started: Arc::clone(&started), ended: Arc::clone(&ended) }, started, ended)
+}
+
+async fn wait_for(count: &AtomicUsize, wanted: usize) {
+    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+        while count.load(Ordering::SeqCst) < wanted {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("the work goes on although nobody waits for it"));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_stops_the_work() {
+    let (tool, started, ended) = endless();
+    let server = Server::start(Settings::default(), |app| app.with(tool)).await;
+    let client = server.client();
+    let call = tokio::spawn(async move { client.try_request("tools/call", json!({"name": "endless", "arguments": {}})).await });
+    started.notified().await;
+    call.abort();
+    wait_for(&ended, 1).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_ends_at_its_deadline() {
+    let (tool, _, ended) = endless();
+    let settings = Settings { request_timeout: Some("300ms".to_owned()), ..Settings::default() };
+    let server = Server::start(settings, |app| app.with(tool)).await;
+    let reply = server.client().call_tool("endless", json!({})).await;
+    assert!(reply.is_tool_error() && reply.content(0).starts_with("timed_out: endless took longer than 300ms"), "{}", reply.text);
+    wait_for(&ended, 1).await;
+    server.stop().await;
+}
+
+/// Cheap calls go on while the CPU lane is full, and what finds its queue full is told so at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_lane_says_so_and_holds_nothing_else_up() {
+    let (tool, _, _) = endless();
+    let server = Server::start(Settings::default(), |app| app.with(tool)).await;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let calls: Vec<_> = (0..cores * 33 + 1)
+        .map(|_| {
+            let client = server.client();
+            tokio::spawn(async move { client.try_request("tools/call", json!({"name": "endless", "arguments": {}})).await })
+        })
+        .collect();
+    let busy = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            // One call more than there is room for: whichever comes last is turned away.
+            if let Some(done) = calls.iter().position(JoinHandle::is_finished) {
+                return done;
+            }
+            let cheap = server.client().call_tool("read_file", json!({"path": "/hello.txt"})).await;
+            assert_eq!(cheap.content(0), "hello\n");
+        }
+    });
+    let busy = busy.await.expect("one call is turned away");
+    let (mut turned_away, mut others) = (None, Vec::new());
+    for (index, call) in calls.into_iter().enumerate() {
+        if index == busy { turned_away = Some(call) } else { others.push(call) }
+    }
+    let reply = turned_away.expect("just found").await.expect("no panic").expect("an answer");
+    assert!(reply.is_tool_error() && reply.content(0).starts_with("unavailable:"), "{}", reply.text);
+    assert!(reply.content(0).contains("1 s"), "it says when to come back: {}", reply.text);
+    for call in &others {
+        call.abort();
+    }
+    drop(others);
+    server.stop().await;
+}
+
+/// Gives more than any budget.
+struct Boundless;
+
+impl Tool for Boundless {
+    const SPEC: ToolSpec = spec("boundless", Lane::Io);
+    type Args = Nothing;
+    type Output = Nothing;
+
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, ToolError> {
+        Ok(ToolOutput::text("x".repeat(cx.max_result_bytes() + 1), Nothing {}))
+    }
+}
+
+#[tokio::test]
+async fn no_tool_exceeds_the_budget() {
+    let server =
+        Server::start(Settings { max_result_bytes: Some(5_000), ..Settings::default() }, |app| app.with(Boundless)).await;
+    let reply = server.client().call_tool("boundless", json!({})).await;
+    assert!(reply.is_tool_error() && reply.content(0).starts_with("too_large:"), "{}", reply.text);
+    server.stop().await;
+}
