@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::net::TcpListener;
 use url::Url;
 
-use crate::auth::{AuthConfig, AuthSetupError, Authenticator, RefreshPolicy};
+use crate::auth::{AuthConfig, AuthSetupError, Authenticator, KeySource, RefreshPolicy};
 use crate::config::{AuthSettings, Config, StateConfig};
 use crate::files::{Tree, TreeError};
 use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness};
 use crate::mcp::ServerInfo;
+use crate::path::TreePath;
 use crate::state::{Cursors, MemoryState, RedisState, SharedState, StateError};
 use crate::tools::{
     CopyFile, CreateDirectory, DeleteFile, EditFile, FindFiles, GetFileInfo, Lanes, ListDirectory, MoveFile, ReadFile,
@@ -61,6 +63,18 @@ pub enum AppError {
     /// Authentication cannot be set up.
     #[error(transparent)]
     Auth(#[from] AuthSetupError),
+    /// Callers could change who is let in.
+    #[error(
+        "the key file {} lies in a writable mount ({mount}): callers could change it and let anybody in; \
+         move it out of the served folder, or serve with --read-only",
+        file.display()
+    )]
+    KeysInReach {
+        /// Which file.
+        file: PathBuf,
+        /// Where in the tree its mount is.
+        mount: TreePath,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another with --listen")]
     Listen {
@@ -78,6 +92,7 @@ impl App {
     /// [`AppError`] for the first part that cannot be built.
     pub async fn new(config: Config) -> Result<Self, AppError> {
         let tree = Arc::new(Tree::open(config.mounts.clone())?);
+        keep_keys_out_of_reach(&tree, &config.auth)?;
         let state: Arc<dyn SharedState> = match &config.state {
             StateConfig::Memory => Arc::new(MemoryState::new()),
             StateConfig::Redis(url) => Arc::new(RedisState::connect(url).await?),
@@ -176,6 +191,19 @@ impl BoundApp {
             tracing::warn!(connections = left, "stopped before every call was finished");
         }
     }
+}
+
+fn keep_keys_out_of_reach(tree: &Tree, auth: &AuthSettings) -> Result<(), AppError> {
+    let key_set = match auth.jwt.as_ref().map(|jwt| &jwt.keys) {
+        Some(KeySource::File(file)) => Some(file),
+        Some(KeySource::Url(_) | KeySource::Discovery) | None => None,
+    };
+    for file in auth.api_keys.iter().chain(key_set) {
+        if let Some(mount) = tree.writable_mount_with(file) {
+            return Err(AppError::KeysInReach { file: file.clone(), mount: mount.path().clone() });
+        }
+    }
+    Ok(())
 }
 
 fn server_info() -> ServerInfo {

@@ -154,7 +154,8 @@ async fn the_public_url_counts_and_nothing_that_a_request_says() {
 #[tokio::test]
 async fn without_an_authorization_server_there_is_no_metadata() {
     let folder = folder();
-    let keys = folder.path().join("keys.json");
+    let beside = tempfile::tempdir().expect("a temporary folder");
+    let keys = beside.path().join("keys.json");
     std::fs::write(&keys, jwks(&[&ED]).to_string()).expect("a file can be written");
     let keys = keys.to_str().expect("UTF-8");
     for settings in [&["--dev-token", "t0ken"][..], &["--jwks-file", keys], &["--no-auth"]] {

@@ -116,7 +116,8 @@ async fn a_cursor_is_good_everywhere_and_costs_one_round_trip() {
     let redis = RedisServer::start();
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("a.txt"), text(1)).expect("a file can be written");
-    let keys = folder.path().join("keys.toml");
+    let beside = tempfile::tempdir().expect("a temporary folder");
+    let keys = beside.path().join("keys.toml");
     let key = |name: &str, key: &str| {
         use sha2::Digest as _;
         let hash: String = sha2::Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Mount, MountSpec};
@@ -79,6 +79,15 @@ impl Tree {
     /// All mounts: the one at the root first, then by name.
     pub fn mounts(&self) -> impl Iterator<Item = &Arc<Mount>> {
         self.root.iter().chain(self.named.values())
+    }
+
+    /// The writable mount in which a file of the machine lies, if it lies in one: callers could then replace it.
+    #[must_use]
+    pub fn writable_mount_with(&self, file: &Path) -> Option<&Arc<Mount>> {
+        // By the way it is written and by where that leads: a link on the way can be replaced as well as the file.
+        let places = |path: &Path| [std::path::absolute(path), path.canonicalize()].into_iter().flatten();
+        let holds = |mount: &Mount| places(mount.directory()).any(|top| places(file).any(|place| place.starts_with(&top)));
+        self.mounts().find(|mount| mount.is_writable() && holds(mount))
     }
 
     /// Is every mount still there? Blocks while a network volume does not answer.

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::support::client::{McpClient, Reply};
-use crate::support::server::Pressmark;
-use crate::support::tokens::{ED, with};
+use crate::support::server::{Pressmark, run_pressmark};
+use crate::support::tokens::{ED, jwks, with};
 use crate::world::{World, assert_done, claims};
 
 async fn read(client: &McpClient, path: &str) -> Reply {
@@ -215,4 +215,43 @@ async fn api_keys_have_scopes_and_an_end() {
     let denied = read(&caller("pm_narrow"), "/b/x").await;
     let challenge = r#"Bearer realm="pressmark", scope="files:read", error="insufficient_scope", error_description="files:read does not cover /b/x""#;
     assert_eq!(denied.headers["www-authenticate"], challenge);
+}
+
+/// Whoever may write the keys may do everything.
+#[test]
+fn key_files_lie_out_of_callers_reach() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (root, beside) = (folder.path().join("served"), folder.path().join("beside"));
+    for folder in [root.join("sub"), beside.clone()] {
+        std::fs::create_dir_all(folder).expect("a folder can be made");
+    }
+    let text = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
+    for place in [&root.join("sub"), &beside] {
+        std::fs::write(place.join("keys.json"), jwks(&[&ED]).to_string()).expect("a file can be written");
+        std::fs::write(place.join("keys.toml"), "").expect("a file can be written");
+        for file in ["keys.json", "keys.toml"] {
+            std::fs::set_permissions(place.join(file), std::fs::Permissions::from_mode(0o600)).expect("permissions can be set");
+        }
+    }
+    std::os::unix::fs::symlink("../beside/keys.toml", root.join("out.toml")).expect("a link can be made");
+    std::os::unix::fs::symlink("../served/sub", beside.join("in")).expect("a link can be made");
+    let in_reach = [
+        ("--api-keys", root.join("sub/keys.toml")),
+        ("--jwks-file", root.join("sub/keys.json")),
+        ("--api-keys", root.join("out.toml")),
+        ("--api-keys", beside.join("in/keys.toml")),
+        ("--api-keys", beside.join("../served/sub/keys.toml")),
+    ];
+    for mount in [vec![text(&root)], vec!["--mount".to_owned(), format!("docs={}", text(&root))]] {
+        for (setting, file) in &in_reach {
+            let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", setting, file.to_str().expect("UTF-8")];
+            arguments.extend(mount.iter().map(String::as_str));
+            let output = run_pressmark(&arguments);
+            let said = String::from_utf8(output.stderr).expect("UTF-8");
+            assert!(!output.status.success() && said.lines().count() == 1, "{said}");
+            assert!(said.contains(&text(file)) && said.contains("--read-only"), "{said}");
+        }
+    }
+    Pressmark::start(&[&text(&root), "--api-keys", &text(&beside.join("keys.toml"))]);
+    Pressmark::start(&[&text(&root), "--api-keys", &text(&root.join("sub/keys.toml")), "--read-only"]);
 }
