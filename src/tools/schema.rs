@@ -25,9 +25,13 @@ fn generate<T: JsonSchema>(settings: SchemaSettings) -> Value {
         .into_generator()
         .into_root_schema_for::<T>()
         .to_value();
-    // A tool without arguments still takes an object (MCP, server/tools, "Tool").
     if let Some(object) = schema.as_object_mut() {
-        object.remove("title");
+        // The tool has a title and a description of its own, and 2020-12 is what schemas are in when they do not say
+        // (MCP, basic, "Schema Dialect").
+        for key in ["title", "description", "$schema"] {
+            object.remove(key);
+        }
+        // A tool without arguments still takes an object (MCP, server/tools, "Tool").
         object.entry("type").or_insert_with(|| "object".into());
     }
     schema
