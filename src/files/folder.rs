@@ -131,7 +131,8 @@ impl Folder {
         (self.path.as_str().len() + 1 + name.len() <= MAX_PATH_BYTES).then(|| self.path.join(name))
     }
 
-    /// What is known of an entry without opening it.
+    /// What is known of an entry without opening it. Of a folder that is only on the way down, no times, as in
+    /// [`View::metadata`](super::View::metadata).
     ///
     /// # Errors
     /// [`FileError`], such as [`NotFound`](FileError::NotFound) for an entry that is gone by now.
@@ -144,7 +145,9 @@ impl Folder {
         .map_err(|error| FileError::from_io(&self.nearest(name), error.into()))?;
         let kind = kind_of(FileType::from_raw_mode(stat.st_mode));
         let size = if kind == FileKind::File { u64::try_from(stat.st_size).unwrap_or(0) } else { 0 };
-        Ok(FileMetadata { kind, size, modified: system_time(stat.st_mtime, stat.st_mtime_nsec), created: None, version: None })
+        let modified = system_time(stat.st_mtime, stat.st_mtime_nsec);
+        let found = FileMetadata { kind, size, modified, created: None, version: None };
+        Ok(if self.may_read(name) { found } else { found.without_times() })
     }
 
     /// Opens a folder in this one.
@@ -209,11 +212,11 @@ impl Folder {
 
     /// May the caller know of this entry?
     fn shows(&self, name: &[u8], kind: FileKind) -> bool {
-        if self.shows_all() {
-            return true;
-        }
-        let (scopes, path) = (&self.principal.scopes, self.nearest(name));
-        if kind == FileKind::Folder { scopes.sees(&path) } else { scopes.allows(Permission::Read, &path) }
+        self.may_read(name) || (kind == FileKind::Folder && self.principal.scopes.sees(&self.nearest(name)))
+    }
+
+    fn may_read(&self, name: &[u8]) -> bool {
+        self.shows_all() || self.principal.scopes.allows(Permission::Read, &self.nearest(name))
     }
 
     /// The path of an entry, with marks in place of what is not UTF-8: for errors, and for scopes, which such a name is

@@ -197,7 +197,8 @@ impl View {
     }
 
     /// What lies at `path` itself: a symbolic link is reported as one. Gives a file's version, for which it waits a
-    /// moment when the file has changed just now.
+    /// moment when the file has changed just now. Of a folder that is only on the way down to what the caller may read,
+    /// no times: they tell when somebody makes or removes something in it.
     ///
     /// # Errors
     /// [`FileError`].
@@ -205,19 +206,16 @@ impl View {
         if !self.sees(path) {
             return Err(FileError::Forbidden(path.clone()));
         }
-        let mount = match self.inside_a_mount(path) {
-            Ok(mount) => mount,
-            Err(FileError::IsAFolder(_)) => return self.metadata_of_top(path),
+        let found = match self.inside_a_mount(path) {
+            Ok(mount) => self.metadata_of_entry(mount, path)?,
+            Err(FileError::IsAFolder(_)) => self.metadata_of_top(path)?,
             Err(error) => return Err(error),
         };
-        let parent = path.parent().unwrap_or_else(TreePath::root);
-        let dir = mount.open_folder(&parent, self.links(Permission::Read))?;
-        let name = path.file_name().unwrap_or_default();
-        let found = self.describe(path, || dir.symlink_metadata(name))?;
-        if found.kind != FileKind::Folder {
-            self.check(Permission::Read, path)?;
+        match self.check(Permission::Read, path) {
+            Ok(()) => Ok(found),
+            Err(_) if found.kind == FileKind::Folder => Ok(found.without_times()),
+            Err(error) => Err(error),
         }
-        Ok(found)
     }
 
     /// What a symbolic link at `path` leads to, as [`metadata`](Self::metadata) tells it.
@@ -231,6 +229,13 @@ impl View {
             Links::Refuse => Err(FileError::LinkRefused(path.clone())),
             Links::Follow => self.describe(path, || mount.followed_metadata(path)),
         }
+    }
+
+    fn metadata_of_entry(&self, mount: &Mount, path: &TreePath) -> Result<FileMetadata, FileError> {
+        let parent = path.parent().unwrap_or_else(TreePath::root);
+        let dir = mount.open_folder(&parent, self.links(Permission::Read))?;
+        let name = path.file_name().unwrap_or_default();
+        self.describe(path, || dir.symlink_metadata(name))
     }
 
     /// The root and the mounts, which are entries of no folder on disk.
@@ -282,6 +287,10 @@ impl View {
 }
 
 impl FileMetadata {
+    pub(super) fn without_times(self) -> Self {
+        Self { modified: None, created: None, ..self }
+    }
+
     fn new(metadata: &Metadata, version: Option<Version>) -> Self {
         let kind = kind_of(metadata);
         Self {

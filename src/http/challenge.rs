@@ -10,6 +10,9 @@ use crate::auth::{Permission, Scope, TokenProblem};
 /// The scope that a client is told to ask for first: enough to look around, no more.
 const FIRST_SCOPE: Scope = Scope::Files(Permission::Read);
 
+/// How much of a description goes into the header: a path in it can be longer than the headers that proxies let through.
+const MAX_DESCRIPTION_CHARS: usize = 300;
+
 /// Makes the challenges of one server, with everything that is the same in all of them.
 #[derive(Clone, Debug)]
 pub struct Challenge {
@@ -53,7 +56,8 @@ impl Challenge {
     #[must_use]
     pub fn insufficient_scope(&self, needed: &[Scope], description: &str) -> HeaderValue {
         let scopes = needed.iter().map(Scope::to_string).collect::<Vec<_>>().join(" ");
-        self.header(&[("scope", &scopes), ("error", "insufficient_scope"), ("error_description", description)])
+        let description: String = description.chars().take(MAX_DESCRIPTION_CHARS).collect();
+        self.header(&[("scope", &scopes), ("error", "insufficient_scope"), ("error_description", &description)])
     }
 
     fn header(&self, parameters: &[(&str, &str)]) -> HeaderValue {

@@ -43,7 +43,7 @@ pub struct ToolDescription {
 /// Why a call was not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// There is no tool of this name, or none that this caller may know of: both look the same.
+    /// There is no tool of this name.
     UnknownTool,
     /// The caller lacks a scope. All scopes that the call needs, in the order declared.
     InsufficientScope {

@@ -9,7 +9,9 @@ use pressmark::path::TreePath;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::issuer::{ED, Issuer, bearer, becomes, jwks, outcome};
+use crate::outcome::{bearer, becomes, outcome};
+use crate::support::issuer::Issuer;
+use crate::support::tokens::{ED, jwks, now};
 
 fn sha256(key: &str) -> String {
     Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -75,7 +77,7 @@ async fn a_key_is_its_bearer() {
 #[tokio::test]
 async fn a_key_expires() {
     let at = |offset: i64, zone: &str, shift: i64| {
-        let seconds = i64::try_from(crate::issuer::now()).expect("in range") + offset + shift;
+        let seconds = i64::try_from(now()).expect("in range") + offset + shift;
         let time = std::time::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).expect("in range"));
         humantime::format_rfc3339_seconds(time).to_string().replace('Z', zone)
     };

@@ -15,7 +15,8 @@ use pressmark::http::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::issuer::{ED, Issuer, OTHER_RSA, RSA, jwks, now, with};
+use crate::support::issuer::Issuer;
+use crate::support::tokens::{ED, OTHER_RSA, RSA, jwks, now, with};
 
 const PUBLIC_URL: &str = "https://files.example.com/";
 const PLACE: &str = r#"resource_metadata="https://files.example.com/.well-known/oauth-protected-resource/mcp""#;

@@ -6,7 +6,9 @@ use futures_util::future::join_all;
 use pressmark::auth::{AuthConfig, Authenticator, KeySource, RefreshPolicy};
 use serde_json::json;
 
-use crate::issuer::{ED, Issuer, Mood, P256, RSA, becomes, jwks, outcome, patient, with};
+use crate::outcome::{becomes, outcome};
+use crate::support::issuer::{Issuer, Mood, patient};
+use crate::support::tokens::{ED, P256, RSA, jwks, with};
 
 #[tokio::test]
 async fn metadata_is_found_in_every_place_where_it_may_be() {

@@ -2,6 +2,8 @@
 
 mod api_keys;
 mod challenges;
-mod issuer;
 mod key_sets;
+mod outcome;
+#[path = "../support/mod.rs"]
+mod support;
 mod tokens;

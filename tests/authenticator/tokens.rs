@@ -9,7 +9,9 @@ use pressmark::auth::{Authenticator, Permission};
 use pressmark::path::TreePath;
 use serde_json::{Value, json};
 
-use crate::issuer::{ED, Issuer, Key, OTHER_RSA, P256, P384, RSA, bearer, jwks, now, outcome, with};
+use crate::outcome::{bearer, outcome};
+use crate::support::issuer::Issuer;
+use crate::support::tokens::{ED, Key, OTHER_RSA, P256, P384, RSA, jwks, now, with};
 
 async fn issuer_with_every_key() -> (Issuer, Authenticator) {
     let issuer = Issuer::start(jwks(&[&RSA, &P256, &P384, &ED])).await;

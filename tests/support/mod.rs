@@ -3,8 +3,11 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the harness")]
 
 pub mod client;
+pub mod issuer;
 pub mod nginx;
 pub mod node;
 pub mod process;
 pub mod redis;
 pub mod server;
+pub mod snapshot;
+pub mod tokens;
