@@ -107,6 +107,7 @@ async fn tools_are_listed_in_one_order_with_schemas_and_annotations() {
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
         for (argument, schema) in tool["inputSchema"]["properties"].as_object().expect("properties") {
             assert!(schema["description"].as_str().is_some_and(|text| !text.is_empty()), "{name}.{argument} is not described");
+            assert!(schema["type"].is_string(), "{name}.{argument} has one plain type: {schema}");
         }
         let reads = ["list_directory", "find_files", "search_text", "read_file", "get_file_info"];
         assert_eq!(tool["annotations"]["readOnlyHint"], json!(reads.contains(&name.as_str().expect("a name"))), "{name}");

@@ -18,6 +18,7 @@ mod paging;
 mod read_file;
 mod registry;
 mod rfc3339;
+mod schema;
 mod search_text;
 mod tool;
 mod write_file;

@@ -5,11 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemars::Schema;
-use schemars::generate::SchemaSettings;
-use schemars::transform::RecursiveTransform;
 use serde_json::value::RawValue;
 
+use super::schema::{input_schema, output_schema};
 use super::{CallContext, Content, Effect, Lanes, Progress, Tool, ToolError, ToolErrorKind, ToolOutput, ToolResult, ToolSpec};
 use crate::auth::{Principal, Scope};
 
@@ -150,8 +148,11 @@ impl ToolRegistry {
     #[must_use]
     pub fn with<T: Tool>(mut self, tool: T) -> Self {
         assert!(self.find(T::SPEC.name).is_none(), "two tools are named {}", T::SPEC.name);
-        let description =
-            ToolDescription { spec: T::SPEC, input_schema: schema_of::<T::Args>(), output_schema: schema_of::<T::Output>() };
+        let description = ToolDescription {
+            spec: T::SPEC,
+            input_schema: input_schema::<T::Args>(),
+            output_schema: output_schema::<T::Output>(),
+        };
         self.tools.push(Registered { description, tool: Arc::new(tool) });
         self
     }
@@ -197,29 +198,6 @@ impl ToolRegistry {
 
 fn holds_all(principal: &Principal, spec: &ToolSpec) -> bool {
     spec.scopes.iter().all(|scope| principal.scopes.holds(*scope))
-}
-
-fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {
-    let mut schema = SchemaSettings::draft2020_12()
-        .with(|settings| settings.inline_subschemas = true)
-        .with_transform(RecursiveTransform(drop_number_format))
-        .into_generator()
-        .into_root_schema_for::<T>()
-        .to_value();
-    // A tool without arguments still takes an object (MCP, server/tools, "Tool").
-    if let Some(object) = schema.as_object_mut() {
-        object.remove("title");
-        object.entry("type").or_insert_with(|| "object".into());
-    }
-    schema
-}
-
-/// Formats of numbers, such as `uint64`, are no part of JSON Schema, and clients that check schemas warn of each.
-fn drop_number_format(schema: &mut Schema) {
-    let format = schema.get("format").and_then(|format| format.as_str()).unwrap_or_default();
-    if ["int", "uint", "float", "double"].iter().any(|number| format.starts_with(number)) {
-        schema.remove("format");
-    }
 }
 
 impl std::fmt::Debug for AuthorizedTool {
