@@ -12,6 +12,9 @@ use super::{FileError, Folder, Mount, Tree, Version};
 use crate::auth::{Permission, Principal};
 use crate::path::TreePath;
 
+/// How many names a path may have above which folders are made.
+const MAX_NEW_DEPTH: usize = 100;
+
 /// The tree as one caller may see and change it.
 ///
 /// Symbolic links are followed where they are relative, stay inside their mount, and the caller's permission covers the
@@ -171,10 +174,12 @@ impl View {
         Ok(Parent { dir, name: name.to_owned(), path: path.clone() })
     }
 
-    /// Makes the folders that are missing above `path`, each of which the caller must be allowed to write.
+    /// Makes the folders that are missing above `path`, each of which the caller must be allowed to write. Not at any
+    /// depth: what lies deeper than walks and removals go could then be neither found nor deleted, and one call would
+    /// make thousands of folders.
     ///
     /// # Errors
-    /// [`FileError`].
+    /// [`FileError`]; nothing was made then, except for folders above the one that it names.
     pub fn create_parents(&self, path: &TreePath) -> Result<(), FileError> {
         self.check(Permission::Write, path)?;
         let mount = self.changeable(path)?;
@@ -189,6 +194,10 @@ impl View {
             }
             missing.push(folder);
         };
+        if !missing.is_empty() && path.components().count() > MAX_NEW_DEPTH {
+            let problem = "it lies too deep for folders to be made above it; use a path of at most 100 names";
+            return Err(FileError::Unsuitable { path: path.clone(), problem });
+        }
         for folder in missing.iter().rev() {
             self.check(Permission::Write, folder)?;
             dir = create_folder(&dir, folder)?;

@@ -29,6 +29,9 @@ pub enum GlobError {
     /// The glob is empty.
     #[error("a glob cannot be empty; write one like \"**/*.rs\" or \"*.md\"")]
     Empty,
+    /// A component is `..`.
+    #[error("`..` is not allowed in a glob; start it with a slash to match from the root, for example \"/docs/**/*.md\"")]
+    ParentComponent,
     /// The glob, or the list, is longer than allowed.
     #[error("at most {MAX_GLOBS} globs, each of at most {MAX_GLOB_BYTES} bytes and with at most {MAX_DOUBLE_STARS} `**`")]
     TooLong,
@@ -59,6 +62,9 @@ impl PathGlobs {
             }
             if glob.len() > MAX_GLOB_BYTES || glob.matches("**").count() > MAX_DOUBLE_STARS {
                 return Err(GlobError::TooLong);
+            }
+            if glob.split('/').any(|name| name == "..") {
+                return Err(GlobError::ParentComponent);
             }
             let syntax = |problem: String| GlobError::Syntax { glob: glob.to_owned(), problem };
             let (full, top) = anchored(glob, start);
@@ -163,7 +169,8 @@ mod tests {
 
     #[test]
     fn hostile_globs_are_refused() {
-        for glob in ["", "/", "[", "{a", "a\\", &"{".repeat(999), &"*".repeat(1001), &"**/".repeat(9)] {
+        for glob in ["", "/", "[", "{a", "a\\", "../*", "/a/../b", "a/..", &"{".repeat(999), &"*".repeat(1001), &"**/".repeat(9)]
+        {
             assert!(PathGlobs::new(&[glob], &TreePath::root()).is_err(), "{glob}");
         }
         assert_eq!(PathGlobs::new(&["a"; 65], &TreePath::root()).map(|_| ()), Err(GlobError::TooLong));
