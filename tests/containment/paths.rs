@@ -1,6 +1,6 @@
 //! Hostile paths, each with every tool.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -10,6 +10,9 @@ use crate::world::{NEVER_NAMED, NEVER_SHOWN, TOKEN, World, calls};
 
 /// Longer than any of these calls takes on a busy machine, and far shorter than one that waits for a pipe.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// How a path begins that is so deep that what were made there could be neither found nor deleted.
+const TOO_DEEP: &str = "a/a/";
 
 /// Paths, and how reading each ends: `ok`, or the kind of the error.
 fn hostile_paths(base: &str) -> Vec<(String, &'static str)> {
@@ -159,8 +162,9 @@ fn hostile_paths(base: &str) -> Vec<(String, &'static str)> {
         ("x".repeat(256), "invalid_argument"),
         ("é".repeat(128), "invalid_argument"),
         ("\u{1f600}".repeat(63), "not_found"),
-        ("a/".repeat(2000), "not_found"),
-        ("a/".repeat(2100), "invalid_argument"),
+        (TOO_DEEP.repeat(51), "not_found"),
+        (TOO_DEEP.repeat(1000), "not_found"),
+        (TOO_DEEP.repeat(1050), "invalid_argument"),
         (format!("/{}etc/passwd", "../".repeat(100)), "invalid_argument"),
         (format!("/ok.txt{}", "/.".repeat(1000)), "ok"),
         (format!("{}ok.txt", "here/".repeat(100)), "forbidden"),
@@ -177,13 +181,28 @@ fn assert_harmless(reply: &Reply, asked: &str, what: &str) {
         assert!(!reply.text.contains(secret), "{what} shows {secret}: {}", reply.text);
     }
     // Errors repeat what was asked for; nothing else may say what is outside, or where on the machine anything is.
-    for name in [NEVER_NAMED, "outside", "inside/", "other-mount"] {
-        assert!(asked.contains(name) || !reply.text.contains(name), "{what} names {name}: {}", reply.text);
+    for name in [NEVER_NAMED, "/outside", "/inside", "other-mount"] {
+        assert!(
+            asked.contains(name.trim_start_matches('/')) || !reply.text.contains(name),
+            "{what} names {name}: {}",
+            reply.text
+        );
     }
 }
 
-#[tokio::test]
+/// Writes wait for the disk: several servers share the work.
+const SERVERS: usize = 4;
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hostile_paths_lead_nowhere() {
+    let servers: Vec<_> = (0..SERVERS).map(|part| tokio::spawn(lead_nowhere(part))).collect();
+    for server in servers {
+        server.await.expect("every path of its part leads nowhere");
+    }
+}
+
+/// Tries every [`SERVERS`]th path on a server of its own.
+async fn lead_nowhere(part: usize) {
     let world = World::new();
     let other = format!("mount={}/other-mount", world.base());
     // A mount shadows what lies below it under the same name.
@@ -191,16 +210,12 @@ async fn hostile_paths_lead_nowhere() {
     let root = format!("{}/inside", world.base());
     let server = Pressmark::start(&[&root, "--mount", &other, "--mount", &shadow, "--dev-token", TOKEN]);
     let client = McpClient::modern(&server.url(), Some(TOKEN));
-    let paths = hostile_paths(world.base());
     let planted = world.assert_contained("nothing");
-    assert!(paths.len() >= 40);
-    for (path, read) in paths {
+    for (path, read) in hostile_paths(world.base()).into_iter().skip(part).step_by(SERVERS) {
         for (tool, arguments) in calls(&path) {
             let what = format!("{tool} {arguments}");
-            let started = Instant::now();
             let reply = tokio::time::timeout(LIMIT, client.call_tool(tool, arguments.clone())).await;
             let reply = reply.unwrap_or_else(|_| panic!("{what} hangs"));
-            assert!(started.elapsed() < LIMIT, "{what} took {:?}", started.elapsed());
             assert_harmless(&reply, &path, &what);
             if tool == "read_file" && arguments.get("as").is_none() {
                 let ended = if reply.is_tool_error() { reply.content(0).split(':').next().unwrap_or_default() } else { "ok" };
@@ -208,9 +223,9 @@ async fn hostile_paths_lead_nowhere() {
                 assert!(read != "ok" || reply.content(0) == "inside text\n", "{what}: {}", reply.text);
             }
             let inside = world.assert_contained(&what);
-            let reads = ["list_directory", "find_files", "search_text", "read_file", "get_file_info"].contains(&tool);
-            assert!(inside == planted || !reads, "{what} changed something");
             if inside != planted {
+                let reads = ["list_directory", "find_files", "search_text", "read_file", "get_file_info"].contains(&tool);
+                assert!(!reads && !path.starts_with(TOO_DEEP), "{what} changed something: {inside:?}");
                 world.plant();
             }
         }
