@@ -238,7 +238,7 @@ impl Settings {
             max_result_bytes: at_least("--max-result-bytes", self.max_result_bytes.unwrap_or(40_000), MIN_RESULT_BYTES)?,
             max_request_bytes: at_least("--max-request-bytes", self.max_request_bytes.unwrap_or(4_194_304), 1_024)?,
             request_timeout: duration("--request-timeout", self.request_timeout.as_deref(), Duration::from_secs(60))?,
-            workers: self.workers.map(|workers| at_least("--workers", workers, 1)).transpose()?,
+            workers: self.workers.map(workers).transpose()?,
             log_format: self.log_format.unwrap_or_default(),
         })
     }
@@ -321,7 +321,12 @@ fn http_url(setting: &str, text: &str) -> Result<Url, ConfigError> {
 fn public_url(text: &str) -> Result<Url, ConfigError> {
     let url = http_url("--public-url", text)?;
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
-        return Err(ConfigError("--public-url: give scheme, host and port only, for example https://mcp.example.com".to_owned()));
+        return Err(ConfigError(
+            "--public-url: neither a user nor a query belongs in it; for example https://mcp.example.com".to_owned(),
+        ));
+    }
+    if url.path().trim_end_matches('/').ends_with("/mcp") {
+        return Err(ConfigError("--public-url: leave /mcp out, it is added; for example https://mcp.example.com".to_owned()));
     }
     Ok(url)
 }
@@ -345,7 +350,18 @@ fn duration(setting: &str, text: Option<&str>, default: Duration) -> Result<Dura
     let Some(text) = text else { return Ok(default) };
     match humantime::parse_duration(text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        Ok(_) | Err(_) => Err(ConfigError(format!("{setting} {text}: not a duration; write it like 60s, 5m or 1h"))),
+        Ok(_) => Err(ConfigError(format!("{setting} {text}: must be longer than nothing"))),
+        Err(_) => Err(ConfigError(format!("{setting} {text}: not a duration; write it like 60s, 5m or 1h"))),
+    }
+}
+
+/// Each worker is a thread: more than this is a mistake.
+const MAX_WORKERS: usize = 1_024;
+
+fn workers(workers: usize) -> Result<usize, ConfigError> {
+    match workers {
+        1..=MAX_WORKERS => Ok(workers),
+        _ => Err(ConfigError(format!("--workers {workers}: from 1 to {MAX_WORKERS}"))),
     }
 }
 

@@ -89,7 +89,7 @@ impl Entry {
             return Err((self.name.span().start, "`name` must be 1 to 128 printable characters".to_owned()));
         }
         let digest = TokenDigest::from_hex(self.sha256.get_ref()).ok_or_else(|| {
-            let what = "`sha256` must be 64 hexadecimal digits: the SHA-256 of the key, not the key itself";
+            let what = "`sha256` must be 64 hexadecimal digits and nothing else: the SHA-256 of the key";
             (self.sha256.span().start, what.to_owned())
         })?;
         // Nothing to grant is an error here, where somebody can still mend it.

@@ -128,7 +128,7 @@ impl<T> SeenFile<T> {
     fn warn_if_exposed(&self, metadata: &Metadata) {
         let mode = std::os::unix::fs::MetadataExt::mode(metadata);
         if self.format.private && mode & 0o077 != 0 {
-            tracing::warn!(file = self.format.name, "can be read by other users of this machine; run chmod 600 on it");
+            tracing::warn!("the {} can be read by other users of this machine; run chmod 600 on it", self.format.name);
         }
     }
 }

@@ -43,6 +43,12 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// A command that could not do its work.
+fn fail(problem: &dyn std::fmt::Display) -> ExitCode {
+    complain(problem);
+    ExitCode::FAILURE
+}
+
 /// One line on stderr.
 fn complain(problem: &dyn std::fmt::Display) {
     use std::io::Write as _;

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,6 +12,9 @@ use super::EXIT_USAGE;
 use crate::app::{App, AppError};
 use crate::config::{Config, ConfigError, Settings};
 use crate::telemetry;
+
+/// How long blocking work may go on after the last connection has been closed.
+const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// Each option can also be set in the environment (PRESSMARK_ and the option in capitals) or under the same name in the
 /// configuration file; an option beats the environment, and the environment beats the file.
@@ -38,16 +42,17 @@ impl Serve {
         if let Some(workers) = config.workers {
             runtime.worker_threads(workers);
         }
-        match runtime.enable_all().build().map(|runtime| runtime.block_on(serve(config))) {
-            Ok(Ok(())) => ExitCode::SUCCESS,
-            Ok(Err(error)) => {
-                super::complain(&error);
-                ExitCode::FAILURE
-            }
-            Err(error) => {
-                super::complain(&error);
-                ExitCode::FAILURE
-            }
+        let runtime = match runtime.enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return super::fail(&error),
+        };
+        let outcome = runtime.block_on(serve(config));
+        // Blocking work that nobody waits for any more stops at its next look at the flag; files are replaced in one step,
+        // so that what does not stop in time harms none.
+        runtime.shutdown_timeout(LAST_WORK);
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => super::fail(&error),
         }
     }
 

@@ -7,10 +7,13 @@ use memchr::memmem::Finder;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::lock::Cancelled;
 use super::nearest::nearest;
 
 /// How many of several matches an error names by their lines.
 const LINES_NAMED: usize = 10;
+/// How many places one edit may replace: bounds its memory.
+const MAX_PLACES: usize = 1_000_000;
 
 /// One replacement.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -50,6 +53,17 @@ pub enum EditError {
         /// Which edit.
         edit: usize,
     },
+    /// There are more places than one edit may replace.
+    #[error(
+        "`edits[{edit}]`: `old_text` occurs more than {MAX_PLACES} times, so nothing was changed; take in more text around it"
+    )]
+    TooMany {
+        /// Which edit.
+        edit: usize,
+    },
+    /// Nobody waits for the outcome any more.
+    #[error("the call was cancelled and nothing was changed")]
+    Cancelled,
     /// The text to find is not there.
     #[error("`edits[{edit}]`: `old_text` was not found, so nothing was changed. {hint}")]
     NotFound {
@@ -89,11 +103,14 @@ pub enum EditError {
 ///
 /// # Errors
 /// [`EditError`] names the first edit that cannot be applied.
-pub fn apply_edits(original: &str, edits: &[Edit], limit: usize) -> Result<Edited, EditError> {
+pub fn apply_edits(original: &str, edits: &[Edit], limit: usize, cancelled: Cancelled) -> Result<Edited, EditError> {
     let endings = LineEndings::of(original);
     let mut text = original.to_owned();
     let mut replacements = 0;
     for (edit, wanted) in edits.iter().enumerate() {
+        if cancelled() {
+            return Err(EditError::Cancelled);
+        }
         if wanted.old_text.is_empty() {
             return Err(EditError::Empty { edit });
         }
@@ -105,6 +122,7 @@ pub fn apply_edits(original: &str, edits: &[Edit], limit: usize) -> Result<Edite
         match places[..] {
             [] => return Err(EditError::NotFound { edit, hint: missing_hint(original, &text, &replacement.old) }),
             [_] => {}
+            _ if places.len() > MAX_PLACES => return Err(EditError::TooMany { edit }),
             _ if wanted.replace_all => {}
             _ => {
                 let lines = line_numbers(&text, &places[..places.len().min(LINES_NAMED)]);
@@ -162,7 +180,7 @@ impl<'a> Replacement<'a> {
     /// Where it occurs. When one occurrence is asked for, overlapping ones count too: either could be meant.
     fn places(&self, text: &str) -> Vec<usize> {
         let finder = Finder::new(self.old.as_bytes());
-        let mut places: Vec<usize> = finder.find_iter(text.as_bytes()).collect();
+        let mut places: Vec<usize> = finder.find_iter(text.as_bytes()).take(MAX_PLACES + 1).collect();
         if let ([only], false) = (&places[..], self.all)
             && let Some(next) = finder.find(&text.as_bytes()[only + 1..])
         {
@@ -275,17 +293,17 @@ mod tests {
     }
 
     fn applied(text: &str, edits: &[Edit]) -> String {
-        apply_edits(text, edits, LIMIT).expect("the edits apply").text
+        apply_edits(text, edits, LIMIT, &|| false).expect("the edits apply").text
     }
 
     fn refused(text: &str, edits: &[Edit]) -> EditError {
-        apply_edits(text, edits, LIMIT).expect_err("the edits do not apply")
+        apply_edits(text, edits, LIMIT, &|| false).expect_err("the edits do not apply")
     }
 
     #[test]
     fn edits_apply_in_order() {
         assert_eq!(applied("one two", &[edit("one", "three"), edit("three two", "four")]), "four");
-        let edited = apply_edits("a-a-a", &[all("a", "bb")], LIMIT).expect("applies");
+        let edited = apply_edits("a-a-a", &[all("a", "bb")], LIMIT, &|| false).expect("applies");
         assert_eq!((edited.text.as_str(), edited.replacements), ("bb-bb-bb", 3));
         assert_eq!(applied("keep drop", &[edit(" drop", "")]), "keep");
         assert_eq!(applied("größer 日本", &[edit("ß", "ss"), edit("日", "二")]), "grösser 二本");
@@ -338,5 +356,13 @@ mod tests {
         assert_eq!(applied("a\r\nb\nc\n", &[edit("a\nb", "x\ny")]), "x\r\ny\nc\n");
         // A file with line feeds takes what it is given, so that line endings can be changed on purpose.
         assert_eq!(applied("a\nb\n", &[all("\n", "\r\n")]), "a\r\nb\r\n");
+    }
+
+    #[test]
+    fn work_is_bounded_and_can_be_cancelled() {
+        let text = "a".repeat(MAX_PLACES + 1);
+        assert_eq!(apply_edits(&text, &[all("a", "b")], LIMIT, &|| true), Err(EditError::Cancelled));
+        assert_eq!(apply_edits(&text, &[all("a", "b")], text.len(), &|| false), Err(EditError::TooMany { edit: 0 }));
+        assert!(apply_edits(&text[1..], &[all("a", "b")], text.len(), &|| false).is_ok());
     }
 }

@@ -77,7 +77,7 @@ impl View {
         current.expect(path, options.if_match)?;
 
         let (before, old) = read_whole(entry, &current, cancelled)?;
-        let new = apply_edits(&old.text, edits, MAX_BYTES)?;
+        let new = apply_edits(&old.text, edits, MAX_BYTES, cancelled)?;
         let bytes = old.encode(&new.text).map_err(|problem| FileError::Unsuitable { path: path.clone(), problem })?;
         require_few_lines(path, &new.text)?;
         let version = match options.dry_run {

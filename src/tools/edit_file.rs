@@ -142,7 +142,8 @@ impl From<EditFileError> for ToolError {
         let kind = match &error {
             EditError::Empty { .. } | EditError::Same { .. } => ToolErrorKind::InvalidArgument,
             EditError::NotFound { .. } | EditError::Ambiguous { .. } => ToolErrorKind::Conflict,
-            EditError::TooLarge { .. } => ToolErrorKind::TooLarge,
+            EditError::TooLarge { .. } | EditError::TooMany { .. } => ToolErrorKind::TooLarge,
+            EditError::Cancelled => ToolErrorKind::TimedOut,
         };
         Self::new(kind, error.to_string())
     }

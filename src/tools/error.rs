@@ -109,7 +109,7 @@ impl From<crate::files::FileError> for ToolError {
         use crate::files::FileError;
         let (kind, next) = match &error {
             FileError::NotFound(_) => (ToolErrorKind::NotFound, "list_directory or find_files show what is there"),
-            FileError::AlreadyExists(_) => (ToolErrorKind::AlreadyExists, "choose another path, or say that it may be replaced"),
+            FileError::AlreadyExists(_) => (ToolErrorKind::AlreadyExists, "nothing was changed; choose another path"),
             FileError::FileExists { .. } => (
                 ToolErrorKind::AlreadyExists,
                 "nothing was changed; choose another path, or allow to replace it: by `if_match` with this version where the \

@@ -24,7 +24,7 @@ pub struct FindFiles {
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FindFilesArgs {
-    /// What to look for. Without a slash it is matched against names at any depth: "*.md". With one it is matched from
+    /// What to look for; required, unless `cursor` is given. Without a slash it is matched against names at any depth: "*.md". With one it is matched from
     /// `path`: "src/**/*.{ts,tsx}". Starting with a slash it is matched from the root of the tree.
     glob: Option<String>,
     /// The folder to look in, such as "/docs". Default: "/", the whole tree.

@@ -27,7 +27,7 @@ pub struct ReadFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadFileArgs {
-    /// The file, for example "/docs/guide.md". Not needed with `cursor`.
+    /// The file, for example "/docs/guide.md". Required, unless `cursor` is given.
     pub path: Option<TreePath>,
     /// The `next_cursor` of the page before: gives the next page of the same reading. Give it alone.
     pub cursor: Option<String>,

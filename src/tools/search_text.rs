@@ -31,7 +31,7 @@ pub struct SearchText {
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchTextArgs {
-    /// What to search for: a regular expression in the syntax of Rust and ripgrep (no look-around, no back-references),
+    /// What to search for; required, unless `cursor` is given: a regular expression in the syntax of Rust and ripgrep (no look-around, no back-references),
     /// or plain text with `literal`. Matched line by line.
     pattern: Option<String>,
     /// The folder to search, such as "/src", or one file. Default: "/", the whole tree.

@@ -125,7 +125,8 @@ async fn what_is_forbidden_looks_the_same_as_what_is_not_there() {
         ("/org/zebra-link/plan.md", "/org/stork-link/plan.md"),
         ("/notes/mine.md.zebra", "/notes/mine.md.stork"),
     ];
-    let calls: [(&str, fn(&str) -> Value); 8] = [
+    type Arguments = fn(&str) -> Value;
+    let calls: [(&str, Arguments); 8] = [
         ("read_file", |path| json!({"path": path})),
         ("get_file_info", |path| json!({"path": path})),
         ("list_directory", |path| json!({"path": path})),

@@ -155,7 +155,8 @@ impl ReadFileOutput {
             None if matches!(self.shown, Shown::Text | Shown::Base64) => "; end of file".to_owned(),
             None => String::new(),
         };
-        Content::text(format!("{path}: {shown}{next}"))
+        let version = &self.version;
+        Content::text(format!("{path}: {shown}, version {version}{next}"))
     }
 }
 
