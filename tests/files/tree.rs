@@ -122,7 +122,9 @@ fn missing_folders_are_made_where_the_caller_may_write() {
     std::os::unix::fs::symlink("../b", temp.path().join("a/link")).unwrap();
     assert!(matches!(writer.create_parents(&path("/a/link/x/y")), Err(FileError::LinkRefused(_))));
     assert!(!temp.path().join("b/x").exists());
-    assert!(writer.create_parents(&path(&format!("/a{}", "/d".repeat(1500)))).is_ok(), "deep");
+    assert!(writer.create_parents(&path(&format!("/a{}", "/d".repeat(99)))).is_ok(), "deep");
+    assert!(matches!(writer.create_parents(&path(&format!("/a{}", "/e".repeat(100)))), Err(FileError::Unsuitable { .. })));
+    assert!(!temp.path().join("a/e").exists(), "nothing of what is too deep");
 }
 
 #[test]
