@@ -338,6 +338,9 @@ async fn notifications_and_responses_get_no_answer() {
     let modern = server.modern();
     let reply = modern.notify("notifications/cancelled", json!({"requestId": 1})).await;
     assert_eq!((reply.status, reply.text.as_str()), (StatusCode::ACCEPTED, ""));
+    let told = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+    let other = modern.headers(&json!({"method": "tools/call"}));
+    assert_error(&modern.post(&other, told.to_string()).await, 400, -32020, "a header that says another method");
     let response = json!({"jsonrpc": "2.0", "id": 1, "result": {}});
     let mut headers = modern.headers(&response);
     assert_error(&modern.post(&headers, response.to_string()).await, 400, -32600, "a response in the modern era");

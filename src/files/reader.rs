@@ -157,7 +157,7 @@ impl Reader {
         let byte = first + decoded.source_len(end) as u64;
         let mut text = decoded.text;
         text.truncate(end);
-        let line = start.line.map(|line| line + memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64);
+        let line = start.line.map(|line| line.saturating_add(memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64));
         Ok(TextPage { text, lossy, end: Position { byte, line } })
     }
 

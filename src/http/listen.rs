@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -46,13 +48,23 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
         // Answers are written whole; waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         let router = router.clone();
+        let spoken = Arc::new(AtomicBool::new(false));
+        let has_spoken = Arc::clone(&spoken);
         let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+            spoken.store(true, Ordering::Relaxed);
             let response = router.clone().oneshot(request.map(Body::new));
             async move { response.await.map_err(|never: Infallible| never) }
         });
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = pin!(connection);
+            let ended = match tokio::time::timeout(HEADER_READ_TIMEOUT, &mut connection).await {
+                Ok(ended) => ended,
+                // hyper's own limit begins once it knows which protocol is spoken; who never says so gets no longer.
+                Err(_) if !has_spoken.load(Ordering::Relaxed) => return,
+                Err(_) => connection.await,
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             }
         });

@@ -53,7 +53,7 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let start = Instant::now();
-    let (http_method, path) = (request.method().clone(), cut(request.uri().path()));
+    let (http_method, path) = (cut(request.method().as_str()), cut(request.uri().path()));
     // The line is written on drop, so that a client that leaves before there is an answer is logged too.
     let mut line = Line { start, http_method, path, status: None, summary: None, bytes: 0 };
     let mut response = next.run(request).await;
@@ -64,7 +64,7 @@ pub(super) async fn log_request(request: Request, next: Next) -> Response {
 
 struct Line {
     start: Instant,
-    http_method: http::Method,
+    http_method: Box<str>,
     path: Box<str>,
     status: Option<StatusCode>,
     summary: Option<Summary>,
@@ -79,7 +79,7 @@ impl Drop for Line {
         let duration_us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::info!(
             target: "pressmark::request",
-            http_method = self.http_method.as_str(),
+            http_method = &*self.http_method,
             path = &*self.path,
             status,
             method = summary.and_then(|summary| summary.method),

@@ -22,7 +22,7 @@ impl Origins {
     #[must_use]
     pub fn allow(&self, origin: &HeaderValue) -> bool {
         let Some(url) = origin.to_str().ok().and_then(|origin| Url::parse(origin).ok()) else { return false };
-        if !url.origin().is_tuple() {
+        if !matches!(url.scheme(), "http" | "https") || !url.origin().is_tuple() {
             return false;
         }
         self.allowed.contains(&url.origin().ascii_serialization()) || (self.loopback && is_loopback(&url))
@@ -58,6 +58,7 @@ mod tests {
             "null",
             "",
             "localhost",
+            "ftp://localhost",
             "file:///x",
         ] {
             assert!(!allowed(origin), "{origin}");

@@ -92,8 +92,8 @@ fn read_one<'a>(headers: &MessageHeaders<'_>, text: &'a str) -> Result<Option<Ca
             Ok(call) => Ok(Some(call)),
             Err((modern, error)) => Err(Rejection { id: Some(id), modern, error }),
         },
-        Message::Notification { .. } => match headers.version().and_then(supported) {
-            Ok(_) => Ok(None),
+        Message::Notification { method } => match headers.agree_on_notification(&method) {
+            Ok(()) => Ok(None),
             Err(error) => Err(Rejection { id: None, modern, error }),
         },
         Message::Response if modern => {
@@ -195,6 +195,15 @@ struct MessageHeaders<'h>(&'h HeaderMap);
 impl<'h> MessageHeaders<'h> {
     fn version(&self) -> Result<Option<&'h str>, McpError> {
         self.one("mcp-protocol-version")
+    }
+
+    /// The revision leaves open which headers a notification needs; those that are there must say what it says.
+    fn agree_on_notification(&self, method: &str) -> Result<(), McpError> {
+        let version = supported(self.version()?)?;
+        match self.one("mcp-method")? {
+            Some(header) if version.is_modern() => self.must_say("Mcp-Method", Some(header), method),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn are_modern(&self) -> bool {

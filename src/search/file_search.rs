@@ -11,7 +11,7 @@ use grep_searcher::{
 use crate::files::Stop;
 
 /// A line longer than this is not searched: it would have to be held whole.
-const MAX_LINE_BYTES: usize = 32 << 20;
+const MAX_LINE_BYTES: usize = 2 << 20;
 
 /// What is wanted of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn a_line_that_cannot_be_held_is_an_error_and_cancelling_ends_the_search() {
         let error = search("a", &vec![b'x'; MAX_LINE_BYTES + 1], SearchMode::Count, LIMITS, 0).expect_err("too long");
-        assert!(error.to_string().contains("32 MiB"), "{error}");
+        assert!(error.to_string().contains("2 MiB"), "{error}");
         let matcher = Pattern { text: "a", literal: true, case: Case::Sensitive, word: false }.compile().expect("a pattern");
         assert!(FileSearch::new(matcher, SearchMode::Count, LIMITS, &|| true).search(io::repeat(b'\n'), 0).is_err());
     }

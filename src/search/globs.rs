@@ -7,6 +7,8 @@ use crate::path::TreePath;
 /// Longer globs match nothing that a person would name, and cost much to compile.
 const MAX_GLOB_BYTES: usize = 1000;
 const MAX_GLOBS: usize = 64;
+/// Of a whole list: it is kept with every cursor.
+const MAX_LIST_BYTES: usize = 4_000;
 /// Each `**` multiplies the ways in which a path can be tried.
 const MAX_DOUBLE_STARS: usize = 8;
 const WILDCARDS: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
@@ -33,7 +35,9 @@ pub enum GlobError {
     #[error("`..` is not allowed in a glob; start it with a slash to match from the root, for example \"/docs/**/*.md\"")]
     ParentComponent,
     /// The glob, or the list, is longer than allowed.
-    #[error("at most {MAX_GLOBS} globs, each of at most {MAX_GLOB_BYTES} bytes and with at most {MAX_DOUBLE_STARS} `**`")]
+    #[error(
+        "at most {MAX_GLOBS} globs of {MAX_LIST_BYTES} bytes together, each of at most {MAX_GLOB_BYTES} bytes and with at most {MAX_DOUBLE_STARS} `**`"
+    )]
     TooLong,
     /// The glob's syntax is wrong.
     #[error("{glob:?} is not a glob: {problem}; write one like \"src/**/*.{{ts,tsx}}\"")]
@@ -51,7 +55,7 @@ impl PathGlobs {
     /// # Errors
     /// [`GlobError`].
     pub fn new(globs: &[impl AsRef<str>], start: &TreePath) -> Result<Self, GlobError> {
-        if globs.len() > MAX_GLOBS {
+        if globs.len() > MAX_GLOBS || globs.iter().map(|glob| glob.as_ref().len()).sum::<usize>() > MAX_LIST_BYTES {
             return Err(GlobError::TooLong);
         }
         let mut set = GlobSetBuilder::new();
@@ -173,6 +177,14 @@ mod tests {
         {
             assert!(PathGlobs::new(&[glob], &TreePath::root()).is_err(), "{glob}");
         }
+        assert_eq!(
+            PathGlobs::new(
+                &["a".repeat(999), "b".repeat(999), "c".repeat(999), "d".repeat(999), "e".repeat(9)],
+                &TreePath::root()
+            )
+            .map(|_| ()),
+            Err(GlobError::TooLong)
+        );
         assert_eq!(PathGlobs::new(&["a"; 65], &TreePath::root()).map(|_| ()), Err(GlobError::TooLong));
     }
 }

@@ -162,8 +162,13 @@ fn parse(kind: CursorKind, text: &str) -> Option<(&str, Vec<u64>)> {
     }
     let mut parts = body.strip_prefix(kind.letter())?.split('-');
     let id = parts.next().filter(|id| id.len() == ID_CHARS)?;
-    let position = parts.map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    let position = parts.map(parse_number).collect::<Option<_>>()?;
     Some((id, position))
+}
+
+/// A number as [`handle`] writes it: `007` and `+7` are none.
+fn parse_number(text: &str) -> Option<u64> {
+    text.parse::<u64>().ok().filter(|number| number.to_string() == text)
 }
 
 fn check_characters(body: &str) -> String {

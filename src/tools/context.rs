@@ -1,12 +1,11 @@
 //! What a running tool knows of the call it serves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
-use super::{Lane, ToolError, ToolErrorKind};
+use super::{Lane, Lanes, ToolError, ToolErrorKind};
 use crate::auth::Principal;
 
 /// What a tool may know of the call that it serves.
@@ -42,7 +41,7 @@ impl CallContext {
     /// How many threads one call may well use now: as many as the CPU lane has places free, and at least one.
     #[must_use]
     pub fn parallelism(&self) -> usize {
-        self.lanes.cpu.available_permits().clamp(1, self.lanes.cpu_width)
+        self.lanes.free_cores()
     }
 
     /// Where to report progress. Reports go nowhere when the caller did not ask for them.
@@ -62,10 +61,7 @@ impl CallContext {
         T: Send + 'static,
         F: FnOnce(&CancelFlag) -> Result<T, ToolError> + Send + 'static,
     {
-        let permit = match self.lane {
-            Lane::Io => None,
-            Lane::Cpu => Some(self.lanes.enter_cpu().await?),
-        };
+        let permit = self.lanes.enter(self.lane).await?;
         let flag = self.cancelled.0.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -106,66 +102,6 @@ struct CancelOnDrop(CancelFlag);
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// The bounded lane for work that keeps cores busy.
-#[derive(Debug)]
-pub struct Lanes {
-    cpu: Arc<Semaphore>,
-    cpu_width: usize,
-    queued: Arc<AtomicUsize>,
-    queue_limit: usize,
-}
-
-/// How long a caller is told to wait when the queue is full.
-const BUSY_RETRY: Duration = Duration::from_secs(1);
-
-impl Lanes {
-    /// A lane `cpu_width` calls wide, with room for `queue_limit` more that wait.
-    #[must_use]
-    pub fn new(cpu_width: usize, queue_limit: usize) -> Self {
-        let cpu_width = cpu_width.max(1);
-        Self { cpu: Arc::new(Semaphore::new(cpu_width)), cpu_width, queued: Arc::default(), queue_limit }
-    }
-
-    /// How many calls may run in the CPU lane at once.
-    #[must_use]
-    pub fn cpu_width(&self) -> usize {
-        self.cpu_width
-    }
-
-    async fn enter_cpu(&self) -> Result<tokio::sync::OwnedSemaphorePermit, ToolError> {
-        if let Ok(permit) = Arc::clone(&self.cpu).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let _place = QueuePlace::take(&self.queued, self.queue_limit)?;
-        Arc::clone(&self.cpu)
-            .acquire_owned()
-            .await
-            .map_err(|_| ToolError::new(ToolErrorKind::Unavailable, "the server is shutting down; repeat the call"))
-    }
-}
-
-/// A place in the queue, given back when dropped (also when the waiting caller goes away).
-struct QueuePlace(Arc<AtomicUsize>);
-
-impl QueuePlace {
-    fn take(queued: &Arc<AtomicUsize>, limit: usize) -> Result<Self, ToolError> {
-        if queued.fetch_add(1, Ordering::Relaxed) >= limit {
-            queued.fetch_sub(1, Ordering::Relaxed);
-            return Err(ToolError::new(
-                ToolErrorKind::Unavailable,
-                format!("the server is busy with other searches; repeat the call after {} s", BUSY_RETRY.as_secs()),
-            ));
-        }
-        Ok(Self(Arc::clone(queued)))
-    }
-}
-
-impl Drop for QueuePlace {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

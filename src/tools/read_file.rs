@@ -86,6 +86,10 @@ impl ReadFile {
     ) -> Result<ToolOutput<ReadFileOutput>, ToolError> {
         let cursor: Cursor<Record> = self.cursors.open(CursorKind::Read, cx.principal(), cursor).await?;
         let &[byte, line] = cursor.position.as_slice() else { return Err(CursorError::Invalid.into()) };
+        // A line takes a byte at the least: a position that says otherwise was never given out.
+        if line > byte.saturating_add(1) {
+            return Err(CursorError::Invalid.into());
+        }
         if path.is_some_and(|path| *path != cursor.record.path) {
             let problem = format!("the cursor reads {}; leave `path` out", cursor.record.path);
             return Err(ToolError::invalid_argument("path", problem));

@@ -185,7 +185,9 @@ fn positions_that_were_never_given_out_are_refused() {
     };
     assert!(forge(&[10, 2]).is_ok(), "the record is one that the tool takes");
     // Byte 8 lies inside the first é.
-    for position in [&[8, 1][..], &[size, 1], &[size + 1, 1], &[u64::MAX, u64::MAX], &[], &[1], &[1, 1, 1]] {
+    for position in
+        [&[8, 1][..], &[size, 1], &[size + 1, 1], &[10, 12], &[10, u64::MAX], &[u64::MAX, u64::MAX], &[], &[1], &[1, 1, 1]]
+    {
         let error = forge(position).unwrap_err();
         assert_eq!(error.kind(), ToolErrorKind::InvalidCursor, "{position:?}: {}", error.text());
     }
