@@ -238,6 +238,41 @@ async fn a_full_lane_says_so_and_holds_nothing_else_up() {
     server.stop().await;
 }
 
+/// The same in the lane for disks and networks.
+struct EndlessIo(Endless);
+
+impl Tool for EndlessIo {
+    const SPEC: ToolSpec = spec("endless_io", Lane::Io);
+    type Args = Nothing;
+    type Output = Nothing;
+
+    async fn call(&self, cx: &CallContext, args: Nothing) -> Result<ToolOutput<Nothing>, ToolError> {
+        self.0.call(cx, args).await
+    }
+}
+
+/// However many calls hold the I/O lane, there are threads left for the probes.
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_is_told_while_the_io_lane_is_full() {
+    let (tool, _, _) = endless();
+    let server = Server::start(Settings::default(), |app| app.with(EndlessIo(tool))).await;
+    let calls: Vec<_> = (0..600)
+        .map(|_| {
+            let client = server.client();
+            tokio::spawn(async move { client.try_request("tools/call", json!({"name": "endless_io", "arguments": {}})).await })
+        })
+        .collect();
+    // Until every call has arrived: none is answered, so there is nothing to wait for.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(calls.iter().all(|call| !call.is_finished()), "the lane and its queue have room for all of them");
+    let ready = reqwest::get(format!("{}/readyz", server.url)).await.expect("an answer");
+    assert_eq!(ready.status(), 200, "{}", ready.text().await.unwrap_or_default());
+    for call in &calls {
+        call.abort();
+    }
+    server.stop().await;
+}
+
 /// Gives more than any budget.
 struct Boundless;
 
