@@ -141,22 +141,22 @@ mod tests {
     #[test]
     fn where_globs_match() {
         let table = [
-            ("*.rs", "/work/a/b.rs", true),
-            ("*.rs", "/work/a.rs", true),
-            ("src/*.rs", "/work/src/a.rs", true),
-            ("src/*.rs", "/work/x/src/a.rs", false),
-            ("src/*.rs", "/work/src/x/a.rs", false),
-            ("./src/**", "/work/src/x/a.rs", true),
-            ("**/src/*.rs", "/work/x/src/a.rs", true),
-            ("/work/src/*.rs", "/work/src/a.rs", true),
-            ("/src/*.rs", "/work/src/a.rs", false),
-            ("*.{ts,tsx}", "/work/a.tsx", true),
-            ("target/", "/work/x/target/debug/a", true),
-            ("target/", "/work/x/target", false),
-            ("{src/a,b}/*.rs", "/work/b/x.rs", true),
+            ("*.rs", "/base/a/b.rs", true),
+            ("*.rs", "/base/a.rs", true),
+            ("src/*.rs", "/base/src/a.rs", true),
+            ("src/*.rs", "/base/x/src/a.rs", false),
+            ("src/*.rs", "/base/src/x/a.rs", false),
+            ("./src/**", "/base/src/x/a.rs", true),
+            ("**/src/*.rs", "/base/x/src/a.rs", true),
+            ("/base/src/*.rs", "/base/src/a.rs", true),
+            ("/src/*.rs", "/base/src/a.rs", false),
+            ("*.{ts,tsx}", "/base/a.tsx", true),
+            ("target/", "/base/x/target/debug/a", true),
+            ("target/", "/base/x/target", false),
+            ("{src/a,b}/*.rs", "/base/b/x.rs", true),
         ];
         for (glob, at, expected) in table {
-            let globs = PathGlobs::new(&[glob], &path("/work")).expect(glob);
+            let globs = PathGlobs::new(&[glob], &path("/base")).expect(glob);
             assert_eq!(globs.matches(&path(at)), expected, "{glob} {at}");
             if expected {
                 let mut folder = path(at).parent();
@@ -166,9 +166,9 @@ mod tests {
                 }
             }
         }
-        let globs = PathGlobs::new(&["src/a/*.rs"], &path("/work[1]")).expect("a glob");
-        assert!(globs.matches(&path("/work[1]/src/a/x.rs")));
-        assert!(globs.may_match_below(&path("/work[1]/src")) && !globs.may_match_below(&path("/work[1]/docs")));
+        let globs = PathGlobs::new(&["src/a/*.rs"], &path("/base[1]")).expect("a glob");
+        assert!(globs.matches(&path("/base[1]/src/a/x.rs")));
+        assert!(globs.may_match_below(&path("/base[1]/src")) && !globs.may_match_below(&path("/base[1]/docs")));
     }
 
     #[test]
