@@ -194,6 +194,19 @@ async fn flags_beat_the_environment_and_the_environment_beats_the_file() {
     assert_eq!((status(&flag, "from-the-environment").await, status(&flag, "from-a-flag").await), (401, 200));
 }
 
+#[tokio::test]
+async fn folders_are_mounted_by_name_from_paths_and_urls() {
+    let (one, two) = (folder(), folder());
+    let (by_path, by_url) = (format!("one={}", path(&one)), format!("two=file://{}", path(&two)));
+    let server = Pressmark::start(&["--mount", &by_path, "--mount", &by_url, "--dev-token", TOKEN]);
+    let client = McpClient::modern(&server.url(), Some(TOKEN));
+    for file in ["/one/hello.txt", "/two/hello.txt"] {
+        assert_eq!(client.call_tool("read_file", json!({"path": file})).await.content(0), "hello\n", "{file}");
+    }
+    let root = client.call_tool("list_directory", json!({})).await;
+    assert!(root.content(0).contains("one/") && root.content(0).contains("two/"), "{}", root.text);
+}
+
 #[test]
 fn help_and_version() {
     for (arguments, told) in [

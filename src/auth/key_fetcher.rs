@@ -184,7 +184,8 @@ fn is_plain_loopback(url: &Url) -> bool {
     url.scheme() == "http" && is_loopback(url)
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Does the URL name this machine itself? By the text alone, without asking a name server.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

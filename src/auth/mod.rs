@@ -17,5 +17,6 @@ mod watched_file;
 pub use authenticator::Authenticator;
 pub use config::{AuthConfig, JwtConfig, KeySource, RefreshPolicy};
 pub use error::{AuthError, AuthSetupError, TokenProblem};
+pub(crate) use key_fetcher::is_loopback;
 pub use principal::Principal;
 pub use scope::{Permission, Scope, ScopeSet};

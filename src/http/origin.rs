@@ -2,7 +2,9 @@
 //! "Security & Endpoint").
 
 use http::HeaderValue;
-use url::{Host, Url};
+use url::Url;
+
+use crate::auth::is_loopback;
 
 /// The origins whose pages may call this server.
 #[derive(Clone, Debug)]
@@ -26,15 +28,6 @@ impl Origins {
             return false;
         }
         self.allowed.contains(&url.origin().ascii_serialization()) || (self.loopback && is_loopback(&url))
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 
