@@ -563,3 +563,18 @@ fn a_body_that_never_ends_is_given_up() {
     stream.read_exact(&mut answer).expect("an answer before the timeout");
     assert_eq!(&answer, b"HTTP/1.1 408");
 }
+
+/// By hand, because HTTP clients add the header themselves.
+#[test]
+fn a_request_without_accept_is_told_so() {
+    let server = Server::start();
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.process.port())).expect("a connection");
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
+         Connection: close\r\nContent-Length: 2\r\n\r\n{{}}"
+    );
+    stream.write_all(head.as_bytes()).expect("the request is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 406") && answer.contains("-32600") && answer.contains("text/event-stream"), "{answer}");
+}
