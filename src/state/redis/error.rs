@@ -64,6 +64,12 @@ pub(super) fn server_is_wrong(error: &RedisError) -> bool {
     demoted || error.is_timeout() || error.is_connection_dropped() || error.is_unrecoverable_error()
 }
 
+/// Does the user lack a right? Within scripts this has no code of its own.
+fn is_forbidden(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm)
+        || error.detail().is_some_and(|detail| detail.starts_with("The user executing the script can't"))
+}
+
 /// Does the server want credentials that it was not given?
 pub(super) fn needs_credentials(error: &RedisError) -> bool {
     error.code() == Some("NOAUTH")

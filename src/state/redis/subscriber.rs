@@ -11,7 +11,7 @@ use redis::{PushInfo, PushKind, RedisError, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, interval_at, sleep, timeout};
 
 use super::RedisUrl;
 use super::connect::{Receiver, check_subscriber, connect_to_subscribe};
@@ -124,7 +124,11 @@ impl Driver {
                 }
                 Err(error) => error,
             };
-            self.refuse_until(Instant::now() + delay(failures), &error).await;
+            for answer in self.waiting.drain().flat_map(|(_, answers)| answers) {
+                let _ = answer.send(Err(error.clone()));
+            }
+            // Who comes meanwhile waits for the next attempt, which may succeed.
+            sleep(delay(failures)).await;
             failures = failures.saturating_add(1);
         }
     }
@@ -179,19 +183,6 @@ impl Driver {
             for answer in self.waiting.remove(&topic).unwrap_or_default() {
                 // It fails when the caller has given up.
                 let _ = answer.send(Ok(()));
-            }
-        }
-    }
-
-    /// Tells all who wait, or come until then, why they cannot have their topic.
-    async fn refuse_until(&mut self, retry_at: Instant, error: &StateError) {
-        loop {
-            for answer in self.waiting.drain().flat_map(|(_, answers)| answers) {
-                let _ = answer.send(Err(error.clone()));
-            }
-            tokio::select! {
-                Some(request) = self.requests.recv() => drop(self.take_in(request)),
-                () = sleep_until(retry_at) => return,
             }
         }
     }
