@@ -9,6 +9,7 @@ mod health;
 mod listen;
 mod log;
 mod origin;
+mod param_headers;
 mod read_message;
 mod respond;
 mod router;

@@ -1,13 +1,13 @@
 //! Forms: the restricted schemas that clients can show, and whether an answer fits one.
 
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
+
+use crate::call::input_schema_of;
 
 /// The schema of a plain struct, without what forms do not know.
 pub(super) fn schema_of<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    let mut schema = input_schema_of::<T>();
     if let Some(object) = schema.as_object_mut() {
         object.retain(|key, _| matches!(key.as_str(), "type" | "properties" | "required"));
     }
