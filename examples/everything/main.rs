@@ -3,9 +3,11 @@
 //! `cargo run --example everything -- --no-auth .`
 //!
 //! Each file shows one thing: `content` what a tool can give, `reports` what it can tell meanwhile, `asking` and `rounds`
-//! how it asks the user, `schemas` how its arguments are declared; then prompts and resources.
+//! how it asks the user, `schemas` how its arguments are declared, `changes` how it tells everybody who listens of a change;
+//! then `prompts` and `resources`.
 
 mod asking;
+mod changes;
 mod content;
 mod prompts;
 mod reports;
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn everything(app: App) -> App {
+    let notifier = app.notifier();
     app.with(content::SimpleText)
         .with(content::Image)
         .with(content::Audio)
@@ -49,6 +52,8 @@ fn everything(app: App) -> App {
         .with(rounds::AskWhatTheClientCan)
         .with(schemas::WholeVocabulary)
         .with(schemas::InHeaders)
+        .with(changes::ToolsChanged(notifier.clone()))
+        .with(changes::PromptsChanged(notifier))
         .with_prompt(prompts::Simple)
         .with_prompt(prompts::WithArguments)
         .with_prompt(prompts::WithResource)
