@@ -1,5 +1,6 @@
 //! What the tools work on: a tree of mounts in which every path is contained, and one caller's view of it.
 
+mod changes;
 mod copy;
 mod diff;
 mod edit;
@@ -18,14 +19,17 @@ mod remove;
 mod rename;
 mod temp;
 mod text;
+mod touched;
 mod tree;
 mod version;
 mod view;
 mod walk;
+mod watch;
 mod write;
 
 /// What the system says of an open file.
 pub use cap_std::fs::Metadata;
+pub use changes::{Change, Changes, ListChanges, Subscription};
 pub use copy::{CopyProgress, TransferOptions};
 pub use diff::{Diff, unified_diff};
 pub use edit::{Edit, EditError, Edited, apply_edits};
@@ -39,6 +43,7 @@ pub use reader::{LineStart, PageLimits, Position, Reader, TextPage};
 pub use remove::Removed;
 pub use rename::Moved;
 pub use text::Encoding;
+pub use touched::Touched;
 pub use tree::{Tree, TreeError};
 pub use version::{Snapshot, Version};
 pub use view::{FileKind, FileMetadata, OpenFile, Parent, View};
