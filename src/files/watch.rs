@@ -47,9 +47,10 @@ pub(super) struct Heard {
 
 impl Watcher {
     /// A watcher without watches. Must be called in the runtime.
+    #[expect(deprecated, reason = "sound for an `OwnedFd` that is never exchanged; what replaces it is `unsafe`")]
     pub(super) fn new() -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        Ok(Self { inotify: AsyncFd::register(inotify)?, paths: Mutex::default() })
+        Ok(Self { inotify: AsyncFd::new(inotify)?, paths: Mutex::default() })
     }
 
     /// Watches an open folder or file, reached by `path`.
