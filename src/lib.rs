@@ -9,6 +9,8 @@ pub mod files;
 pub mod search;
 pub mod state;
 
+pub mod resources;
+
 pub mod tools;
 
 pub mod mcp;

@@ -133,7 +133,16 @@ impl Mount {
     pub(super) fn is_remote(&self) -> bool {
         // NFS, SMB, CIFS, SMB2, 9P, Ceph, AFS, Lustre, FUSE, VirtualBox: from linux/magic.h and statfs(2).
         const REMOTE: [u32; 10] = [
-            0x6969, 0x517B, 0xFF53_4D42, 0xFE53_4D42, 0x0102_1997, 0x00C3_6400, 0x5346_414F, 0x0BD0_0BD0, 0x6573_5546, 0x786F_4256,
+            0x6969,
+            0x517B,
+            0xFF53_4D42,
+            0xFE53_4D42,
+            0x0102_1997,
+            0x00C3_6400,
+            0x5346_414F,
+            0x0BD0_0BD0,
+            0x6573_5546,
+            0x786F_4256,
         ];
         rustix::fs::fstatfs(&self.root).is_ok_and(|found| REMOTE.iter().any(|&magic| found.f_type as u32 == magic))
     }

@@ -241,13 +241,8 @@ impl Folders {
         let options = WalkOptions { hidden: false, ignored: false, max_depth: 1 };
         let room = MAX_NAMES.saturating_sub(self.names).max(1);
         let walk = Walk::new(&self.view, folder, options, WalkFrom::Start, &|| false);
-        let entries: BTreeMap<_, _> = walk
-            .into_iter()
-            .flatten()
-            .flatten()
-            .take(room)
-            .filter_map(|walked| Some((walked.path()?, walked.kind())))
-            .collect();
+        let entries: BTreeMap<_, _> =
+            walk.into_iter().flatten().flatten().take(room).filter_map(|walked| Some((walked.path()?, walked.kind()))).collect();
         self.names += entries.len();
         self.truncated |= entries.len() == room;
         let before = self.known.insert(path.clone(), Known { watch, entries: entries.clone() });
