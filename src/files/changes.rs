@@ -17,6 +17,7 @@ mod hub;
 mod listing;
 mod look;
 
+use std::io;
 use std::sync::Arc;
 
 use futures_util::stream::{self, Stream};
@@ -25,6 +26,7 @@ use tokio::task::AbortHandle;
 
 use self::hub::{Hub, Key};
 use self::listing::Interest;
+use super::watch::Watcher;
 use super::{FileError, Touched, Tree, Version, View};
 use crate::auth::Permission;
 use crate::path::TreePath;
@@ -59,7 +61,11 @@ impl Changes {
     /// Listens to the changes of `tree`. Must be called in the runtime, once for a tree.
     #[must_use]
     pub fn start(tree: &Arc<Tree>) -> Self {
-        let hub = Arc::new(Hub::new(Arc::clone(tree)));
+        Self::with(tree, Watcher::new())
+    }
+
+    fn with(tree: &Arc<Tree>, watcher: io::Result<Watcher>) -> Self {
+        let hub = Arc::new(Hub::new(Arc::clone(tree), watcher));
         let own = Arc::downgrade(&hub);
         tree.observe(move |touched| {
             if let Some(hub) = own.upgrade() {
@@ -197,5 +203,39 @@ impl PathInterest {
 impl Drop for PathInterest {
     fn drop(&mut self) {
         self.running.hub.leave(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::super::MountSpec;
+    use super::*;
+    use crate::auth::{Principal, ScopeSet};
+
+    #[tokio::test]
+    async fn what_cannot_be_watched_is_looked_at_from_time_to_time() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let root = MountSpec { name: None, directory: temp.path().to_owned(), writable: false };
+        let tree = Arc::new(Tree::open(vec![root]).expect("a tree"));
+        let changes = Changes::with(&tree, Err(io::ErrorKind::StorageFull.into()));
+        let caller = Principal { issuer: String::new(), subject: String::new(), scopes: ScopeSet::full() };
+        let view = View::new(tree, Arc::new(caller));
+        let path = TreePath::parse("/later/a.md").expect("a path");
+        let mut file = changes.subscribe(&view, &path).await.expect("readable");
+        let mut list = changes.list_changes(&view).await;
+        fs::create_dir(temp.path().join("later")).expect("a folder");
+        for content in ["one", "two"] {
+            fs::write(temp.path().join("later/a.md"), content).expect("a file");
+            let change = timeout(Duration::from_secs(5), file.changed()).await.expect("announced");
+            assert_eq!(change.version, view.metadata(&path).expect("there").version);
+        }
+        timeout(Duration::from_secs(15), list.changed()).await.expect("signalled");
+        let more = timeout(Duration::from_secs(3), file.changed()).await;
+        assert!(more.is_err(), "nothing has changed: {more:?}");
     }
 }

@@ -144,7 +144,7 @@ impl Mount {
             0x6573_5546,
             0x786F_4256,
         ];
-        rustix::fs::fstatfs(&self.root).is_ok_and(|found| REMOTE.iter().any(|&magic| found.f_type as u32 == magic))
+        rustix::fs::fstatfs(&self.root).is_ok_and(|found| REMOTE.contains(&(found.f_type as u32)))
     }
 
     /// What lies at `path`, or where a link there leads within the mount.

@@ -119,7 +119,7 @@ impl FileResources {
     /// folders with one at the end.
     ///
     /// # Errors
-    /// [`Unreadable`](ResourceError::Unreadable) when the disk fails. Where nothing is that the caller may see, there are
+    /// [`Unreadable`](ResourceError::Unreadable) when the disk fails, or nobody waits any more. Where nothing is that the caller may see, there are
     /// just no values.
     pub fn complete(&self, typed: &str, stop: Stop) -> Result<Completion, ResourceError> {
         let Ok(typed) = percent_decode_str(typed).decode_utf8() else { return Ok(Completion::default()) };
@@ -150,6 +150,9 @@ impl FileResources {
             if after.is_none() || enough() {
                 break;
             }
+        }
+        if stop() {
+            return Err(unreadable(&path, FileError::Cancelled));
         }
         let has_more = values.len() > MAX_COMPLETIONS || steps.get() > COMPLETION_STEPS;
         values.truncate(MAX_COMPLETIONS);

@@ -110,6 +110,30 @@ async fn a_burst_of_small_writes_is_announced_a_few_times_and_its_end_always() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_never_at_rest_can_be_subscribed_to() {
+    let world = World::new();
+    world.write("/log", "");
+    let replica = world.replica();
+    let at = world.served("/log");
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writer = tokio::task::spawn_blocking({
+        let stop = stop.clone();
+        move || {
+            let mut log = fs::File::options().append(true).open(at).unwrap();
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                log.write_all(b"a line\n").unwrap();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    });
+    let file = tokio::time::timeout(Duration::from_secs(3), replica.subscribe("/log")).await;
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    writer.await.unwrap();
+    let last = all(&mut file.expect("subscribed while it is written to")).await.pop().expect("announced");
+    assert_eq!(last.version, replica.version("/log"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_of_many_quick_writes_of_one_size_is_announced() {
     let world = World::new();
     world.write("/a", "00");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::io;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -79,24 +80,25 @@ struct Pending {
 }
 
 impl Hub {
-    pub(super) fn new(tree: Arc<Tree>) -> Self {
-        let watcher = Watcher::new();
+    /// Without a watcher, paths are looked at from time to time.
+    pub(super) fn new(tree: Arc<Tree>, watcher: io::Result<Watcher>) -> Self {
+        let (watcher, problem) = match watcher {
+            Ok(watcher) => (Some(watcher), None),
+            Err(error) => (None, Some(error)),
+        };
         let hub = Self {
             tree,
+            watcher,
             listing: Listing::default(),
             paths: Mutex::default(),
             wake: Notify::new(),
             publish: OnceLock::new(),
             has_warned: AtomicBool::new(false),
-            watcher: None,
         };
-        match watcher {
-            Ok(watcher) => Self { watcher: Some(watcher), ..hub },
-            Err(error) => {
-                hub.warn_of_polling(&error);
-                hub
-            }
+        if let Some(error) = problem {
+            hub.warn_of_polling(&error);
         }
+        hub
     }
 
     pub(super) fn set_publish(&self, publish: Publish) {
@@ -142,9 +144,11 @@ impl Hub {
             .get_or_init(async || {
                 let since = Instant::now();
                 loop {
-                    let (hub, key) = (Arc::clone(self), Arc::clone(key));
-                    match spawn_blocking(move || hub.check(&key, since)).await {
-                        Ok(Some(rest)) => sleep(rest).await,
+                    let (hub, checked) = (Arc::clone(self), Arc::clone(key));
+                    match spawn_blocking(move || hub.check(&checked, since)).await {
+                        Ok(Some(rest)) if since.elapsed() < PATIENCE => sleep(rest).await,
+                        // It is written to all the time: what it is once that ends will be news.
+                        Ok(Some(_)) => return self.look_again(|known, _| known == key),
                         Ok(None) | Err(_) => return,
                     }
                 }
@@ -188,10 +192,10 @@ impl Hub {
                     self.hint(&heard.touched);
                     if heard.lost {
                         self.listing.hint_all();
-                        self.look_at(|_| true);
+                        self.look_again(|_, _| true);
                     }
                 }
-                _ = poll.tick() => self.look_at(|entry| entry.polled),
+                _ = poll.tick() => self.look_again(|_, entry| entry.polled),
             }
             let due = self.take_due();
             if !due.is_empty() {
@@ -202,7 +206,7 @@ impl Hub {
     }
 
     /// Says once that changes are looked for from time to time, because the operating system does not tell of them.
-    pub(super) fn warn_of_polling(&self, error: &std::io::Error) {
+    pub(super) fn warn_of_polling(&self, error: &io::Error) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 %error,
@@ -230,13 +234,17 @@ impl Hub {
         }
     }
 
-    fn look_at(&self, wanted: impl Fn(&Entry) -> bool) {
+    /// Has these paths looked at as soon as can be.
+    fn look_again(&self, wanted: impl Fn(&Arc<Key>, &Entry) -> bool) {
         let mut paths = self.lock();
-        let wanted: Vec<_> = paths.entries.iter().filter(|(_, entry)| wanted(entry)).map(|(key, _)| Arc::clone(key)).collect();
+        let wanted = paths.entries.iter().filter(|(key, entry)| wanted(key, entry));
+        let wanted: Vec<_> = wanted.map(|(key, _)| Arc::clone(key)).collect();
         let now = Instant::now();
         for key in wanted {
             paths.pending.entry(key).or_insert(Pending { due: now, since: now });
         }
+        drop(paths);
+        self.wake.notify_one();
     }
 
     fn take_due(&self) -> Vec<(Arc<Key>, Pending)> {

@@ -99,11 +99,12 @@ fn watch_target(mount: &Mount, watcher: &Watcher, key: &Key, reached: &TreePath,
 }
 
 /// The paths from the top of the mount to `path` itself.
-fn way_down(mount: &Mount, path: &TreePath) -> Vec<TreePath> {
-    let mut way = vec![path.clone()];
-    while let Some(parent) = way.last().filter(|last| *last != mount.path()).and_then(TreePath::parent) {
-        way.push(parent);
-    }
-    way.reverse();
-    way
+fn way_down(mount: &Mount, path: &TreePath) -> impl Iterator<Item = TreePath> {
+    let top = mount.path().clone();
+    let below = path.components().skip(top.components().count());
+    let way = below.scan(top.clone(), |at, name| {
+        *at = at.join(name);
+        Some(at.clone())
+    });
+    std::iter::once(top).chain(way)
 }
