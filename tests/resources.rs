@@ -213,7 +213,7 @@ fn content_is_text_or_bytes_and_never_a_part() {
     let world = World::new(&[]);
     let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain("ä\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
     let png = b"\x89PNG\r\n\x1A\n\0\0";
-    let mut broken = "text ".repeat(200).into_bytes();
+    let mut broken = "täxt ".repeat(200).into_bytes();
     broken.push(0xFF);
     for (name, content) in [("t.ts", b"let a;\n".as_slice()), ("u.txt", &utf16), ("p.png", png), ("b.txt", &broken), ("e", b"")] {
         world.write(name, content);

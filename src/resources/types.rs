@@ -81,7 +81,7 @@ pub enum Content {
 }
 
 /// Values for an argument that somebody is typing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Completion {
     /// In the order of their bytes, at most 100.
@@ -91,4 +91,12 @@ pub struct Completion {
     pub total: Option<usize>,
     /// Are there more than these?
     pub has_more: bool,
+}
+
+impl Completion {
+    /// There is nothing to propose.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { values: Vec::new(), total: Some(0), has_more: false }
+    }
 }
