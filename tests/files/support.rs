@@ -11,7 +11,7 @@ use bytes::Bytes;
 use pressmark::auth::{Principal, ScopeSet};
 use pressmark::files::{MountSpec, Tree, View};
 use pressmark::path::TreePath;
-use pressmark::state::{EventId, LogLimits, MemoryState, Once, SharedState, StateFuture, Subscription};
+use pressmark::state::{Cursors, EventId, LogLimits, MemoryState, Once, SharedState, StateFuture, Subscription};
 use pressmark::tools::{
     Content, Denied, GetFileInfo, Lanes, Progress, ReadFile, ToolError, ToolErrorKind, ToolRegistry, ToolResult,
 };
