@@ -11,6 +11,7 @@ mod notification;
 mod request;
 mod request_state;
 mod result;
+mod tasks;
 mod version;
 
 pub use dispatch::{Dispatch, ServerInfo};
@@ -23,4 +24,5 @@ pub use notification::ReportNotifications;
 pub use request::{Authorized, Call, Filter, Meta, Method, Named, Params, Reference, Request, Retry, Stage, read_capabilities};
 pub use request_state::{Fingerprint, InvalidState, RequestStates, SealingKey, SealingKeysError, read_sealing_keys};
 pub use result::{McpResult, write_error, write_result};
+pub use tasks::{Task, Tasks};
 pub use version::ProtocolVersion;
