@@ -3,8 +3,8 @@
 //! `cargo run --example everything -- --no-auth .`
 //!
 //! Each file shows one thing: `content` what a tool can give, `reports` what it can tell meanwhile, `asking` and `rounds`
-//! how it asks the user, `schemas` how its arguments are declared, `changes` how it tells everybody who listens of a change;
-//! then `prompts` and `resources`.
+//! how it asks the user, `schemas` how its arguments are declared, `tasks` how its calls outlive their requests, `changes` how
+//! it tells everybody who listens of a change; then come `prompts` and `resources`.
 
 mod asking;
 mod changes;
@@ -14,6 +14,7 @@ mod reports;
 mod resources;
 mod rounds;
 mod schemas;
+mod tasks;
 
 use std::process::ExitCode;
 
@@ -54,6 +55,13 @@ fn everything(app: App) -> App {
         .with(schemas::InHeaders)
         .with(changes::ToolsChanged(notifier.clone()))
         .with(changes::PromptsChanged(notifier))
+        .with(tasks::Greet)
+        .with(tasks::SlowCompute)
+        .with(tasks::FailingJob)
+        .with(tasks::PanickingJob)
+        .with(tasks::ConfirmDelete)
+        .with(tasks::ConfirmTwice)
+        .with(tasks::AskThenWork)
         .with_prompt(prompts::Simple)
         .with_prompt(prompts::WithArguments)
         .with_prompt(prompts::WithResource)

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use crate::{Answer, say, spec};
 
 #[derive(Deserialize, JsonSchema)]
-struct Name {
-    name: String,
+pub(crate) struct Name {
+    /// How somebody wants to be called
+    pub(crate) name: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -22,7 +23,7 @@ struct Confirmation {
     ok: bool,
 }
 
-fn ask_name() -> Elicitation {
+pub(crate) fn ask_name() -> Elicitation {
     Elicitation::form_of::<Name>("What is your name?")
 }
 

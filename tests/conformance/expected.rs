@@ -7,11 +7,11 @@ use std::path::Path;
 use crate::suite::Results;
 
 /// The lines of a file, in their order.
-pub struct Expected(Vec<(String, String)>);
+pub(crate) struct Expected(Vec<(String, String)>);
 
 impl Expected {
     /// Reads `expected/NAME.txt`.
-    pub fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/conformance/expected/{name}.txt"));
         let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| {
@@ -24,12 +24,12 @@ impl Expected {
     }
 
     /// The results are these, and no others.
-    pub fn assert_whole(&self, results: &Results) {
+    pub(crate) fn assert_whole(&self, results: &Results) {
         self.assert(results, |_| true);
     }
 
     /// The results are these; scenarios that are not named here do not concern us, but the form of their answers does.
-    pub fn assert_of_those_named(&self, results: &Results) {
+    pub(crate) fn assert_of_those_named(&self, results: &Results) {
         let named: BTreeSet<_> = self.0.iter().map(|(scenario, _)| scenario.as_str()).collect();
         self.assert(results, |scenario| named.contains(scenario));
         let answers = results.values().flatten().filter(|check| check.id == "wire-schema-valid");

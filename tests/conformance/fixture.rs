@@ -28,24 +28,24 @@ impl Files {
 }
 
 /// One replica, whose state is its own memory.
-pub struct OneReplica {
+pub(crate) struct OneReplica {
     server: Pressmark,
     _files: Files,
 }
 
 impl OneReplica {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let files = Files::new();
         Self { server: Pressmark::start_example("everything", &[&files.path("files"), "--no-auth"]), _files: files }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.server.url()
     }
 }
 
 /// Three replicas that share a Redis, behind a balancer that sends each request to the next of them.
-pub struct ThreeReplicas {
+pub(crate) struct ThreeReplicas {
     nginx: Nginx,
     replicas: Vec<Pressmark>,
     _redis: RedisServer,
@@ -53,7 +53,7 @@ pub struct ThreeReplicas {
 }
 
 impl ThreeReplicas {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (files, redis) = (Files::new(), RedisServer::start());
         let (folder, keys, state) = (files.path("files"), files.path("keys"), redis.url());
         let arguments = [&folder, "--no-auth", "--state", &state, "--seal-keys", &keys];
@@ -62,12 +62,12 @@ impl ThreeReplicas {
         Self { nginx, replicas, _redis: redis, _files: files }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.nginx.url()
     }
 
     /// Each replica has had its third of the requests, or nearly so.
-    pub fn assert_all_answered(&self) {
+    pub(crate) fn assert_all_answered(&self) {
         let answered: Vec<_> = self.replicas.iter().map(|replica| replica.stderr().matches("path=/mcp").count()).collect();
         let third = answered.iter().sum::<usize>() / 3;
         assert!(third > 50 && answered.iter().all(|count| count.abs_diff(third) <= 10), "{answered:?}");

@@ -9,21 +9,21 @@ use crate::support::node::{node, package_command, package_file};
 
 /// One result of the suite.
 #[derive(Debug, Deserialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// What is checked, in the suite's own words.
-    pub id: String,
+    pub(crate) id: String,
     /// `SUCCESS`, `FAILURE`, `WARNING`, `SKIPPED`.
-    pub status: String,
+    pub(crate) status: String,
     /// Why it is none that passed.
     #[serde(rename = "errorMessage")]
-    pub error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// The checks of each scenario, without the notes (`INFO`) among them.
-pub type Results = BTreeMap<String, Vec<Check>>;
+pub(crate) type Results = BTreeMap<String, Vec<Check>>;
 
 /// Runs scenarios of the suite against the server at this URL.
-pub fn run(url: &str, scenarios: &[&str]) -> Results {
+pub(crate) fn run(url: &str, scenarios: &[&str]) -> Results {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let url = format!("{url}/mcp");
     let output = node(&[&package_command("conformance"), "server", "--url", &url, "--output-dir"])
@@ -52,27 +52,27 @@ fn read_results(folder: &Path) -> Results {
 }
 
 /// Does every check of the scenario pass, and is there one?
-pub fn passes(results: &Results, scenario: &str) -> bool {
+pub(crate) fn passes(results: &Results, scenario: &str) -> bool {
     let checks = results.get(scenario).map_or(&[][..], Vec::as_slice);
     !checks.is_empty() && successes(results, scenario) == checks.len()
 }
 
 /// How many checks of the scenario pass.
-pub fn successes(results: &Results, scenario: &str) -> usize {
+pub(crate) fn successes(results: &Results, scenario: &str) -> usize {
     results.get(scenario).into_iter().flatten().filter(|check| check.status == "SUCCESS").count()
 }
 
 /// Which scenarios for servers a revision has, as the suite's own list says.
-pub struct Requirements {
+pub(crate) struct Requirements {
     /// Those that conformance requires.
-    pub scored: Vec<String>,
+    pub(crate) scored: Vec<String>,
     /// Those that are only reported: of extensions, or newer than the list.
-    pub not_scored: Vec<String>,
+    pub(crate) not_scored: Vec<String>,
 }
 
 impl Requirements {
     /// Reads the list that the suite's package brings.
-    pub fn of(revision: &str) -> Self {
+    pub(crate) fn of(revision: &str) -> Self {
         let file = package_file(&format!("@modelcontextprotocol/conformance/requirements/{revision}.yaml"));
         let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let (mut section, mut scored, mut not_scored, mut last) = ("", Vec::new(), Vec::new(), "");
