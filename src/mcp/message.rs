@@ -44,9 +44,10 @@ impl RequestId {
     }
 }
 
-/// Is this JSON text a string or an integer (ids and progress tokens must be one)?
+/// Is this JSON text a string or an integer (ids and progress tokens must be one)? A string with half of a surrogate pair
+/// in it is neither: many readers refuse it, and with it the whole answer that repeats it.
 pub(super) fn is_string_or_integer(json: &str) -> bool {
-    json.starts_with('"') || json.parse::<i64>().is_ok() || json.parse::<u64>().is_ok()
+    serde_json::from_str::<String>(json).is_ok() || json.parse::<i64>().is_ok() || json.parse::<u64>().is_ok()
 }
 
 #[derive(Deserialize)]
@@ -132,6 +133,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1e3,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":"\ud800","method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":5}"#,
             r#"{"jsonrpc":"2.0","id":1}"#,
