@@ -1,8 +1,9 @@
 //! A tool of your own beside those on files: `cargo run --example minimal`, then connect a client to the URL it prints.
 
 use pressmark::app::App;
+use pressmark::call::{CallContext, Interrupted, Lane, ToolError};
 use pressmark::config::Settings;
-use pressmark::tools::{CallContext, Effect, Lane, Tool, ToolError, ToolOutput, ToolSpec};
+use pressmark::tools::{Effect, Tool, ToolOutput, ToolSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,13 +30,14 @@ impl Tool for Greet {
         effect: Effect::ReadOnly,
         lane: Lane::Io,
         example: r#"{"name": "Ada"}"#,
+        ..ToolSpec::DEFAULT
     };
     type Args = Args;
     type Output = Output;
 
-    async fn call(&self, _: &CallContext, args: Args) -> Result<ToolOutput<Output>, ToolError> {
+    async fn call(&self, _: &CallContext, args: Args) -> Result<ToolOutput<Output>, Interrupted> {
         if args.name.is_empty() {
-            return Err(ToolError::invalid_argument("name", "must not be empty, for example \"Ada\""));
+            return Err(ToolError::invalid_argument("name", "must not be empty, for example \"Ada\"").into());
         }
         Ok(ToolOutput::text(format!("Hello, {}!", args.name), Output { letters: args.name.chars().count() }))
     }

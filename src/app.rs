@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +14,18 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use crate::auth::{AuthConfig, AuthSetupError, Authenticator, KeySource, RefreshPolicy};
+use crate::call::Lanes;
 use crate::config::{AuthSettings, Config, StateConfig};
 use crate::files::{Tree, TreeError};
 use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness};
-use crate::mcp::ServerInfo;
+use crate::mcp::{Features, RequestStates, ServerInfo, read_sealing_keys};
 use crate::path::TreePath;
+use crate::prompts::{Prompt, PromptRegistry};
+use crate::resources::{ResourceProvider, ResourceRegistry};
 use crate::state::{Cursors, MemoryState, RedisState, SharedState, StateError};
 use crate::tools::{
-    CopyFile, CreateDirectory, DeleteFile, EditFile, FindFiles, GetFileInfo, Lanes, ListDirectory, MoveFile, ReadFile,
-    SearchText, Tool, ToolRegistry, WriteFile,
+    CopyFile, CreateDirectory, DeleteFile, EditFile, FindFiles, GetFileInfo, ListDirectory, MoveFile, ReadFile, SearchText, Tool,
+    ToolRegistry, WriteFile,
 };
 
 /// How long calls under way may go on after the server was told to stop.
@@ -40,7 +43,8 @@ pub struct App {
     config: Config,
     tree: Arc<Tree>,
     state: Arc<dyn SharedState>,
-    registry: ToolRegistry,
+    request_states: RequestStates,
+    features: Features,
 }
 
 /// A server that listens and waits to be run.
@@ -75,6 +79,14 @@ pub enum AppError {
         /// Where in the tree its mount is.
         mount: TreePath,
     },
+    /// The sealing keys cannot be used.
+    #[error("--seal-keys {}: {problem}", file.display())]
+    SealKeys {
+        /// Which file.
+        file: PathBuf,
+        /// What is wrong with it, without quoting it.
+        problem: String,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another with --listen")]
     Listen {
@@ -100,7 +112,8 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = Arc::new(Lanes::new(cores, cores * CPU_QUEUE_PER_CORE));
         let cursors = Cursors::new(Arc::clone(&state), config.cursor_ttl);
-        let registry = ToolRegistry::new(lanes, config.max_result_bytes, config.request_timeout)
+        let (max_result_bytes, timeout) = (config.max_result_bytes, config.request_timeout);
+        let tools = ToolRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout)
             .with(ListDirectory::new(Arc::clone(&tree), cursors.clone()))
             .with(FindFiles::new(Arc::clone(&tree), cursors.clone()))
             .with(SearchText::new(Arc::clone(&tree), cursors.clone()))
@@ -112,7 +125,10 @@ impl App {
             .with(MoveFile::new(Arc::clone(&tree)))
             .with(CopyFile::new(Arc::clone(&tree)))
             .with(DeleteFile::new(Arc::clone(&tree)));
-        Ok(Self { config, tree, state, registry })
+        let prompts = PromptRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout);
+        let resources = ResourceRegistry::new(lanes, max_result_bytes, timeout);
+        let request_states = request_states(config.seal_keys.as_deref(), &tree)?;
+        Ok(Self { config, tree, state, request_states, features: Features { tools, prompts, resources } })
     }
 
     /// Adds a tool of your own, after those on files.
@@ -121,7 +137,27 @@ impl App {
     /// When a tool of that name is there already.
     #[must_use]
     pub fn with<T: Tool>(mut self, tool: T) -> Self {
-        self.registry = self.registry.with(tool);
+        self.features.tools = self.features.tools.with(tool);
+        self
+    }
+
+    /// Adds a prompt of your own.
+    ///
+    /// # Panics
+    /// When a prompt of that name is there already.
+    #[must_use]
+    pub fn with_prompt<P: Prompt>(mut self, prompt: P) -> Self {
+        self.features.prompts = self.features.prompts.with(prompt);
+        self
+    }
+
+    /// Adds resources of your own.
+    ///
+    /// # Panics
+    /// When their prefix is taken already.
+    #[must_use]
+    pub fn with_resources<P: ResourceProvider>(mut self, provider: P) -> Self {
+        self.features.resources = self.features.resources.with(provider);
         self
     }
 
@@ -143,7 +179,8 @@ impl App {
         let loopback = local.ip().is_loopback();
         let authenticator = Arc::new(Authenticator::start(auth).await?);
         let options = HttpOptions {
-            info: server_info(),
+            info: server_info(&self.features),
+            request_states: self.request_states,
             authenticator: Arc::clone(&authenticator),
             resource,
             origins: Origins::new(self.config.allow_origin.iter().chain([&base]), loopback),
@@ -151,7 +188,7 @@ impl App {
             max_request_bytes: self.config.max_request_bytes,
             body_timeout: self.config.request_timeout,
         };
-        Ok(BoundApp { listener, router: http::router(Arc::new(self.registry), options), url, banner })
+        Ok(BoundApp { listener, router: http::router(Arc::new(self.features), options), url, banner })
     }
 
     fn banner(&self, url: &Url, auth: &AuthConfig) -> String {
@@ -165,6 +202,10 @@ impl App {
             StateConfig::Redis(url) => url.to_string(),
         };
         let _ = writeln!(text, "  state    {state}");
+        if self.config.seal_keys.is_none() && matches!(self.config.state, StateConfig::Redis(_)) {
+            let next = "a call that asks its user must come back to this replica; several share --seal-keys FILE";
+            let _ = writeln!(text, "  seal     a key of its own: {next}");
+        }
         let _ = writeln!(text, "  callers  {}", callers(auth));
         let _ = write!(text, "\nClient configuration:\n{}", client_configuration(url, auth));
         text
@@ -199,19 +240,32 @@ fn keep_keys_out_of_reach(tree: &Tree, auth: &AuthSettings) -> Result<(), AppErr
         Some(KeySource::Url(_) | KeySource::Discovery) | None => None,
     };
     for file in auth.api_keys.iter().chain(key_set) {
-        if let Some(mount) = tree.writable_mount_with(file) {
+        if let Some(mount) = tree.mount_with(file).filter(|mount| mount.is_writable()) {
             return Err(AppError::KeysInReach { file: file.clone(), mount: mount.path().clone() });
         }
     }
     Ok(())
 }
 
-fn server_info() -> ServerInfo {
+fn request_states(file: Option<&Path>, tree: &Tree) -> Result<RequestStates, AppError> {
+    let Some(file) = file else { return Ok(RequestStates::new(&[])) };
+    let error = |problem: String| AppError::SealKeys { file: file.to_owned(), problem };
+    if let Some(mount) = tree.mount_with(file) {
+        return Err(error(format!("callers could read it in {}; move it out of the served folder", mount.path())));
+    }
+    let text = std::fs::read_to_string(file).map_err(|source| error(source.to_string()))?;
+    let keys = read_sealing_keys(&text).map_err(|problem| error(problem.to_string()))?;
+    Ok(RequestStates::new(&keys))
+}
+
+fn server_info(features: &Features) -> ServerInfo {
     ServerInfo {
         name: "pressmark".to_owned(),
         title: "Pressmark".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         instructions: INSTRUCTIONS.to_owned(),
+        prompts: features.prompts.descriptions().next().is_some(),
+        resources: !features.resources.is_empty(),
     }
 }
 

@@ -9,6 +9,10 @@ pub mod files;
 pub mod search;
 pub mod state;
 
+pub mod call;
+
+pub mod prompts;
+pub mod resources;
 pub mod tools;
 
 pub mod mcp;

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up: each may use those before it.
-const ORDER: [&str; 11] = ["path", "auth", "files", "search", "state", "tools", "mcp", "http", "config", "app", "cli"];
+const ORDER: [&str; 14] =
+    ["path", "auth", "files", "search", "state", "call", "tools", "prompts", "resources", "mcp", "http", "config", "app", "cli"];
 
 /// Where a crate may be named; nowhere else under `src`.
 const HOMES: [(&str, &[&str]); 8] = [

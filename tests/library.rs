@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use pressmark::app::App;
+use pressmark::call::{CallContext, Interrupted, Lane};
 use pressmark::config::Settings;
-use pressmark::tools::{CallContext, Effect, Lane, ProgressUpdate, Tool, ToolError, ToolOutput, ToolSpec};
+use pressmark::tools::{Effect, Tool, ToolOutput, ToolSpec};
 use serde_json::json;
 use support::client::McpClient;
 use tempfile::TempDir;
@@ -56,7 +57,7 @@ impl Server {
 }
 
 const fn spec(name: &'static str, lane: Lane) -> ToolSpec {
-    ToolSpec { name, title: name, description: "For a test.", scopes: &[], effect: Effect::ReadOnly, lane, example: "{}" }
+    ToolSpec { name, title: name, description: "For a test.", scopes: &[], effect: Effect::ReadOnly, lane, ..ToolSpec::DEFAULT }
 }
 
 #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -70,8 +71,8 @@ impl Tool for Panics {
     type Args = Nothing;
     type Output = Nothing;
 
-    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, ToolError> {
-        cx.run(|_| panic!("a secret of the tool")).await
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, Interrupted> {
+        Ok(cx.run(|_| panic!("a secret of the tool")).await?)
     }
 }
 
@@ -97,11 +98,11 @@ impl Tool for Reports {
     type Args = Nothing;
     type Output = Nothing;
 
-    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, ToolError> {
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, Interrupted> {
         for progress in [1.0, 2.0, 2.0, 1.0, 3.0] {
-            cx.progress().report(ProgressUpdate { progress, total: Some(3.0), message: Some(format!("step {progress}")) });
+            cx.progress(progress, Some(3.0), Some(format!("step {progress}")));
         }
-        if cx.progress().is_wanted() {
+        if cx.reports().want_progress() {
             self.0.notified().await;
         }
         Ok(ToolOutput::text("done", Nothing {}))
@@ -121,7 +122,7 @@ async fn progress_is_streamed_when_asked_for() {
             assert_eq!(stream.headers()["x-accel-buffering"], "no");
             for step in [1.0, 2.0, 3.0] {
                 let report = stream.next().await.expect("reports come before the result");
-                assert_eq!(report["method"], "notifications/progress");
+                assert_eq!((&report["method"], report.get("id")), (&json!("notifications/progress"), None));
                 let expected = json!({"progressToken": token, "progress": step, "total": 3.0, "message": format!("step {step}")});
                 assert_eq!(report["params"], expected, "progress only grows");
             }
@@ -150,7 +151,7 @@ impl Tool for Endless {
     type Args = Nothing;
     type Output = Nothing;
 
-    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, ToolError> {
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, Interrupted> {
         let (started, ended) = (Arc::clone(&self.started), Arc::clone(&self.ended));
         cx.run(move |cancelled| {
             started.notify_one();
@@ -161,6 +162,7 @@ impl Tool for Endless {
             Ok(ToolOutput::text("", Nothing {}))
         })
         .await
+        .map_err(Interrupted::from)
     }
 }
 
@@ -246,7 +248,7 @@ impl Tool for EndlessIo {
     type Args = Nothing;
     type Output = Nothing;
 
-    async fn call(&self, cx: &CallContext, args: Nothing) -> Result<ToolOutput<Nothing>, ToolError> {
+    async fn call(&self, cx: &CallContext, args: Nothing) -> Result<ToolOutput<Nothing>, Interrupted> {
         self.0.call(cx, args).await
     }
 }
@@ -281,7 +283,7 @@ impl Tool for Boundless {
     type Args = Nothing;
     type Output = Nothing;
 
-    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, ToolError> {
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, Interrupted> {
         Ok(ToolOutput::text("x".repeat(cx.max_result_bytes() + 1), Nothing {}))
     }
 }

@@ -114,3 +114,8 @@ fn an_altered_handle_opens_nothing_of_anybody_else() {
 fn a_path_stays_in_the_tree() {
     try_property("paths", properties::paths::check);
 }
+
+#[test]
+fn a_request_state_opens_for_its_caller_and_request_alone() {
+    try_property("request_state", properties::request_state::check);
+}

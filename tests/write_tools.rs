@@ -9,13 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
-use pressmark::auth::{Principal, ScopeSet};
+use pressmark::auth::{Denied, Principal, ScopeSet};
+use pressmark::call::{Caller, Content, Lanes, Report, Reports, ToolError, ToolErrorKind};
 use pressmark::files::{MountSpec, Tree, View};
 use pressmark::path::TreePath;
-use pressmark::tools::{
-    Content, CopyFile, CreateDirectory, DeleteFile, Denied, EditFile, Lanes, MoveFile, Progress, ToolError, ToolErrorKind,
-    ToolRegistry, WriteFile,
-};
+use pressmark::tools::{CopyFile, CreateDirectory, DeleteFile, EditFile, MoveFile, ToolRegistry, WriteFile};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -58,7 +56,8 @@ impl Replica {
     async fn call_as(&self, scopes: &str, tool: &str, arguments: Value) -> Result<Result<Answer, ToolError>, Denied> {
         let arguments = serde_json::value::to_raw_value(&arguments).expect("plain data");
         let call = self.registry.authorize(&principal(scopes), tool, Some(&arguments))?;
-        Ok(call.run(Progress::default()).await.map(|result| Answer {
+        let result = call.run(Caller::new(principal(scopes))).await.done().expect("nothing is asked");
+        Ok(result.map(|result| Answer {
             texts: result
                 .content
                 .into_iter()
@@ -612,9 +611,11 @@ mod copy_file {
         let arguments = serde_json::value::to_raw_value(&json!({"from": "/large", "to": "/copy"})).expect("plain data");
         let call = || replica.registry.authorize(&principal("files"), "copy_file", Some(&arguments)).expect("allowed");
         let (sender, mut reports) = tokio::sync::mpsc::channel(64);
-        call().run(Progress::to(sender)).await.expect("copied");
+        let caller = || Caller::new(principal("files"));
+        call().run(Caller { reports: Reports::to(sender, true, None), ..caller() }).await.done().expect("done").expect("copied");
         let mut last = 0.0;
         while let Some(report) = reports.recv().await {
+            let Report::Progress(report) = report else { panic!("{report:?}") };
             assert!(report.progress > last && report.total == Some(size as f64), "{report:?}");
             last = report.progress;
         }
@@ -625,7 +626,7 @@ mod copy_file {
         fs::File::create(dir.path().join("large")).expect("made").set_len(4 << 30).expect("grown");
         let (sender, mut reports) = tokio::sync::mpsc::channel(64);
         tokio::select! {
-            outcome = call().run(Progress::to(sender)) => panic!("it was too fast to be cancelled: {outcome:?}"),
+            outcome = call().run(Caller { reports: Reports::to(sender, true, None), ..caller() }) => panic!("it was too fast to be cancelled: {outcome:?}"),
             report = reports.recv() => assert!(report.is_some()),
         }
         let started = std::time::Instant::now();

@@ -1,16 +1,18 @@
 //! The JSON-RPC envelope and the parameters: what was read is what any other reader of JSON sees.
 
-use pressmark::mcp::{Message, Method, Params, ProtocolVersion, RequestId, ToolCall, write_error};
+use bytes::Bytes;
+use pressmark::mcp::{Message, Method, Named, Params, ProtocolVersion, RequestId, write_error};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// `input` is one message.
 pub fn check(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
+    let body = Bytes::copy_from_slice(input);
+    let Ok(text) = std::str::from_utf8(&body) else { return };
     // Nesting beyond a limit and numbers beyond any range are read by nobody; there is nothing to compare with then.
     let seen = serde_json::from_str::<Value>(text).ok();
     match Message::parse(text) {
-        Ok(Message::Request { id, method, params }) => check_request(text, seen.as_ref(), &id, &method, params),
+        Ok(Message::Request { id, method, params }) => check_request(&body, text, seen.as_ref(), &id, &method, params),
         Ok(Message::Notification { method, .. }) => {
             let Some(seen) = seen else { return };
             assert!(seen["method"] == *method && seen.get("id").is_none(), "{text}");
@@ -28,7 +30,7 @@ pub fn check(input: &[u8]) {
     }
 }
 
-fn check_request(text: &str, seen: Option<&Value>, id: &RequestId, method: &str, params: Option<&RawValue>) {
+fn check_request(body: &Bytes, text: &str, seen: Option<&Value>, id: &RequestId, method: &str, params: Option<&RawValue>) {
     if let Some(seen) = seen {
         assert!(seen["jsonrpc"] == "2.0" && seen["method"] == method, "{text}");
         assert!(seen.get("result").is_none() && seen.get("error").is_none(), "{text}");
@@ -51,8 +53,8 @@ fn check_request(text: &str, seen: Option<&Value>, id: &RequestId, method: &str,
         }
     }
     for version in ProtocolVersion::ALL {
-        let read = Params::parse(params).expect("read before");
-        match read.method(method, version) {
+        let mut read = Params::parse(params).expect("read before");
+        match read.method(method, version, body) {
             Ok(found) => check_method(text, method, version, &found, seen.as_ref()),
             Err(error) => {
                 assert!([-32601, -32602].contains(&error.code()), "{text}: {error}");
@@ -82,17 +84,22 @@ fn check_params(text: &str, seen: Option<&Value>, read: &Params<'_>) {
     }
 }
 
-fn check_method(text: &str, name: &str, version: ProtocolVersion, found: &Method<ToolCall<'_>>, params: Option<&Value>) {
+fn check_method(text: &str, name: &str, version: ProtocolVersion, found: &Method<Named>, params: Option<&Value>) {
     let of_the_other_era: &[&str] = if version.is_modern() {
         &["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"]
     } else {
         &["server/discover", "subscriptions/listen"]
     };
     assert!(!of_the_other_era.contains(&name), "{text}: {name} in {version}");
-    if let (Method::CallTool(tool), Some(params)) = (found, params) {
-        assert!(name == "tools/call" && params["name"] == *tool.name, "{text}");
-        let arguments = tool.arguments.map(|arguments| serde_json::from_str::<Value>(arguments.get()).expect("JSON in JSON"));
-        assert_eq!(params.get("arguments").filter(|arguments| !arguments.is_null()), arguments.as_ref(), "{text}");
+    let Some(params) = params else { return };
+    match found {
+        Method::CallTool(call) | Method::GetPrompt(call) => {
+            assert!(["tools/call", "prompts/get"].contains(&name) && params["name"] == *call.name, "{text}");
+            let arguments = call.raw_arguments().map(|arguments| serde_json::from_str(arguments.get()).expect("JSON in JSON"));
+            assert_eq!(params.get("arguments").filter(|arguments| !arguments.is_null()), arguments.as_ref(), "{text}");
+        }
+        Method::ReadResource(uri) => assert!(name == "resources/read" && params["uri"] == **uri, "{text}"),
+        _ => {}
     }
 }
 

@@ -1,21 +1,10 @@
 //! A POST to the endpoint, through the whole router: what is answered with a result said the same in headers and body.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
-use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use pressmark::auth::{AuthConfig, Authenticator, RefreshPolicy};
-use pressmark::files::{MountSpec, Tree};
-use pressmark::http::{HttpOptions, Origins, ProtectedResource, Readiness, router};
-use pressmark::mcp::ServerInfo;
-use pressmark::state::MemoryState;
-use pressmark::tools::{CallContext, Effect, Lane, Lanes, Tool, ToolError, ToolOutput, ToolRegistry, ToolSpec};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use tokio::runtime::Runtime;
-use tower::ServiceExt as _;
+
+use super::server::Server;
 
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const MODERN: &str = "2026-07-28";
@@ -122,99 +111,4 @@ fn split(input: &[u8]) -> (HeaderMap, &[u8]) {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     (headers, rest)
-}
-
-/// The router with one tool, the one of the specification's examples.
-struct Server {
-    runtime: Runtime,
-    router: axum::Router,
-}
-
-impl Server {
-    fn get() -> &'static Self {
-        static SERVER: OnceLock<Server> = OnceLock::new();
-        SERVER.get_or_init(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-            let router = runtime.block_on(Self::router());
-            Self { runtime, router }
-        })
-    }
-
-    async fn router() -> axum::Router {
-        let auth = AuthConfig { jwt: None, api_keys: None, dev_token: None, no_auth: true, refresh: RefreshPolicy::default() };
-        let authenticator = Arc::new(Authenticator::start(auth).await.expect("nothing to read"));
-        let mount = MountSpec { name: None, directory: std::env::temp_dir(), writable: false };
-        let tree = Arc::new(Tree::open(vec![mount]).expect("a folder"));
-        let registry = ToolRegistry::new(Arc::new(Lanes::new(1, 1)), 10_000, Duration::from_secs(5)).with(GetWeather);
-        let info =
-            ServerInfo { name: "fuzz".to_owned(), title: String::new(), version: String::new(), instructions: String::new() };
-        let options = HttpOptions {
-            info,
-            authenticator: Arc::clone(&authenticator),
-            resource: ProtectedResource::new("http://127.0.0.1", None),
-            origins: Origins::new([], true),
-            readiness: Readiness { state: Arc::new(MemoryState::new()), tree, authenticator },
-            max_request_bytes: 1_000_000,
-            body_timeout: Duration::from_secs(5),
-        };
-        router(Arc::new(registry), options)
-    }
-
-    /// The status, and the body unless it is a stream.
-    fn post(&self, headers: &HeaderMap, body: &[u8]) -> (StatusCode, Option<Bytes>) {
-        let mut request = Request::post("/mcp").body(Full::new(Bytes::copy_from_slice(body))).expect("a request");
-        *request.headers_mut() = headers.clone();
-        self.runtime.block_on(async {
-            let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
-            let stream = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
-            let status = response.status();
-            if stream {
-                return (status, None);
-            }
-            (status, Some(response.into_body().collect().await.expect("a body").to_bytes()))
-        })
-    }
-}
-
-struct GetWeather;
-
-#[derive(serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Args {
-    /// Where.
-    location: String,
-    /// In which units.
-    units: Option<Units>,
-}
-
-#[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Units {
-    Metric,
-    Imperial,
-}
-
-#[derive(serde::Serialize, schemars::JsonSchema)]
-struct Output {
-    location: String,
-    units: Units,
-}
-
-impl Tool for GetWeather {
-    const SPEC: ToolSpec = ToolSpec {
-        name: "get_weather",
-        title: "Get weather",
-        description: "Tells the weather of a place.",
-        scopes: &[],
-        effect: Effect::ReadOnly,
-        lane: Lane::Io,
-        example: r#"{"location": "New York"}"#,
-    };
-    type Args = Args;
-    type Output = Output;
-
-    async fn call(&self, _: &CallContext, args: Args) -> Result<ToolOutput<Output>, ToolError> {
-        let text = format!("Rain in {}", args.location);
-        Ok(ToolOutput::text(text, Output { location: args.location, units: args.units.unwrap_or(Units::Metric) }))
-    }
 }

@@ -8,3 +8,5 @@ pub mod cursors;
 pub mod envelope;
 pub mod headers;
 pub mod paths;
+pub mod request_state;
+mod server;

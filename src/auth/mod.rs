@@ -4,6 +4,7 @@ mod api_key;
 mod authenticator;
 mod claims;
 mod config;
+mod denied;
 mod error;
 mod jwks;
 mod jwt;
@@ -16,6 +17,7 @@ mod watched_file;
 
 pub use authenticator::Authenticator;
 pub use config::{AuthConfig, JwtConfig, KeySource, RefreshPolicy};
+pub use denied::Denied;
 pub use error::{AuthError, AuthSetupError, TokenProblem};
 pub(crate) use key_fetcher::is_loopback;
 pub use principal::Principal;

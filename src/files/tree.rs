@@ -81,13 +81,14 @@ impl Tree {
         self.root.iter().chain(self.named.values())
     }
 
-    /// The writable mount in which a file of the machine lies, if it lies in one: callers could then replace it.
+    /// The mount in which a file of the machine lies, if it lies in one: callers can then read it, and where the mount is
+    /// writable replace it.
     #[must_use]
-    pub fn writable_mount_with(&self, file: &Path) -> Option<&Arc<Mount>> {
+    pub fn mount_with(&self, file: &Path) -> Option<&Arc<Mount>> {
         // By the way it is written and by where that leads: a link on the way can be replaced as well as the file.
         let places = |path: &Path| [std::path::absolute(path), path.canonicalize()].into_iter().flatten();
         let holds = |mount: &Mount| places(mount.directory()).any(|top| places(file).any(|place| place.starts_with(&top)));
-        self.mounts().find(|mount| mount.is_writable() && holds(mount))
+        self.mounts().filter(|mount| holds(mount)).max_by_key(|mount| mount.is_writable())
     }
 
     /// Is every mount still there? Blocks while a network volume does not answer.

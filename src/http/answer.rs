@@ -18,41 +18,38 @@ use super::endpoint::Endpoint;
 use super::read_message::{Call, Rejection};
 use super::{respond, sse};
 use crate::auth::Principal;
+use crate::call::{Caller, Report, Reports};
 use crate::mcp::{
-    McpError, McpResult, ProgressNotification, ProtocolVersion, Request, RequestId, ServerInfo, write_error, write_result,
+    McpError, McpResult, ProtocolVersion, ReportNotifications, Request, RequestId, ServerInfo, write_error, write_result,
 };
-use crate::tools::{Progress, ProgressUpdate};
 
 /// Reports that may wait for a slow client; more are dropped.
-const PROGRESS_BUFFER: usize = 16;
+const REPORT_BUFFER: usize = 64;
 /// How long a stream may be silent before a comment keeps it open; well under the 60 s of common balancers.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// Runs the call within this very future: dropping it, as happens when the client goes away, cancels the work.
-pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, call: Call<'_>) -> Response {
-    let Call { id, version, method, progress, .. } = call;
+pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, call: Call) -> Response {
+    let Call { id, version, method, retry, capabilities, log_level, wants_progress, notifications, .. } = call;
     let mut service = endpoint.service.clone();
-    let Some(notification) = progress else {
-        let request = Request { principal, version, method, progress: Progress::default() };
-        return finish(endpoint, &id, version, service.call(request).await);
-    };
-    let (sender, updates) = mpsc::channel(PROGRESS_BUFFER);
-    let request = Request { principal, version, method, progress: Progress::to(sender) };
-    let running = Running { result: Box::pin(service.call(request)), updates, notification, reported: f64::NEG_INFINITY };
+    let mut caller = Caller { capabilities: Arc::new(capabilities), ..Caller::new(principal) };
+    if !wants_progress && log_level.is_none() {
+        return finish(endpoint, &id, version, service.call(Request { caller, version, method, retry }).await);
+    }
+    let (sender, reports) = mpsc::channel(REPORT_BUFFER);
+    caller.reports = Reports::to(sender, wants_progress, log_level);
+    let request = Request { caller, version, method, retry };
+    let running = Running { result: Box::pin(service.call(request)), reports, notifications };
     stream_or_finish(endpoint, id, version, running).await
 }
 
-/// Runs one message of a batch and gives its answer as JSON. A batch is one JSON array, so its calls report no progress.
-pub(super) async fn answer_in_batch(
-    endpoint: &Endpoint,
-    principal: &Arc<Principal>,
-    call: Result<Call<'_>, Rejection>,
-) -> Vec<u8> {
-    let Call { id, version, method, .. } = match call {
+/// Runs one message of a batch and gives its answer as JSON. A batch is one JSON array, so its calls report nothing.
+pub(super) async fn answer_in_batch(endpoint: &Endpoint, principal: &Arc<Principal>, call: Result<Call, Rejection>) -> Vec<u8> {
+    let Call { id, version, method, retry, .. } = match call {
         Ok(call) => call,
         Err(rejection) => return write_error(rejection.id.as_ref(), &rejection.error),
     };
-    let request = Request { principal: Arc::clone(principal), version, method, progress: Progress::default() };
+    let request = Request { caller: Caller::new(Arc::clone(principal)), version, method, retry };
     match endpoint.service.clone().call(request).await {
         Ok(result) => write_result(&id, version, &endpoint.info, &result),
         Err(error) => write_error(Some(&id), &error),
@@ -87,9 +84,8 @@ where
 /// A call under way, with its reports.
 struct Running<F> {
     result: Pin<Box<F>>,
-    updates: mpsc::Receiver<ProgressUpdate>,
-    notification: ProgressNotification,
-    reported: f64,
+    reports: mpsc::Receiver<Report>,
+    notifications: ReportNotifications,
 }
 
 enum Next {
@@ -101,11 +97,9 @@ impl<F: Future<Output = Result<McpResult, McpError>>> Running<F> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         // Reports that were sent before the result go out before it.
         let result = self.result.as_mut().poll(cx);
-        while let Poll::Ready(Some(update)) = self.updates.poll_recv(cx) {
-            // Progress grows with every report (basic/patterns/progress); one that does not is left out.
-            if result.is_pending() && update.progress > self.reported {
-                self.reported = update.progress;
-                return Poll::Ready(Next::Report(sse::event(&self.notification.write(&update))));
+        while let Poll::Ready(Some(report)) = self.reports.poll_recv(cx) {
+            if let Some(message) = self.notifications.write(&report) {
+                return Poll::Ready(Next::Report(sse::event(&message)));
             }
         }
         result.map(Next::Result)

@@ -8,19 +8,20 @@ use std::task::{Context, Poll};
 use futures_util::future::Either;
 use tower::{Layer, Service};
 
-use crate::mcp::{AuthorizedRequest, McpError, Method, Request, ToolCall};
-use crate::tools::{Denied, ToolRegistry};
+use crate::auth::{Denied, Principal};
+use crate::mcp::{Authorized, Features, McpError, Method, Named, Reference, Request};
+use crate::resources::AuthorizedResource;
 
-/// Turns requests with tool calls by name into requests whose tool call is authorized.
+/// Turns requests that name things into requests that hold proofs.
 #[derive(Clone)]
 pub(super) struct AuthorizeLayer {
-    registry: Arc<ToolRegistry>,
+    features: Arc<Features>,
 }
 
 impl AuthorizeLayer {
-    /// Checks against the scopes and paths of these tools.
-    pub(super) fn new(registry: Arc<ToolRegistry>) -> Self {
-        Self { registry }
+    /// Checks against the scopes of these features, and the paths that calls touch.
+    pub(super) fn new(features: Arc<Features>) -> Self {
+        Self { features }
     }
 }
 
@@ -28,20 +29,20 @@ impl<S> Layer<S> for AuthorizeLayer {
     type Service = Authorize<S>;
 
     fn layer(&self, inner: S) -> Authorize<S> {
-        Authorize { registry: Arc::clone(&self.registry), inner }
+        Authorize { features: Arc::clone(&self.features), inner }
     }
 }
 
 /// The service that [`AuthorizeLayer`] makes.
 #[derive(Clone)]
 pub(super) struct Authorize<S> {
-    registry: Arc<ToolRegistry>,
+    features: Arc<Features>,
     inner: S,
 }
 
-impl<'a, S> Service<Request<ToolCall<'a>>> for Authorize<S>
+impl<S> Service<Request<Named>> for Authorize<S>
 where
-    S: Service<AuthorizedRequest, Error = McpError>,
+    S: Service<Request<Authorized>, Error = McpError>,
 {
     type Response = S::Response;
     type Error = McpError;
@@ -51,34 +52,59 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ToolCall<'a>>) -> Self::Future {
-        match authorize(&self.registry, request) {
+    fn call(&mut self, request: Request<Named>) -> Self::Future {
+        match authorize(&self.features, request) {
             Ok(authorized) => Either::Left(self.inner.call(authorized)),
             Err(error) => Either::Right(ready(Err(error))),
         }
     }
 }
 
-fn authorize(registry: &ToolRegistry, request: Request<ToolCall<'_>>) -> Result<AuthorizedRequest, McpError> {
-    let Request { principal, version, method, progress } = request;
+fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Authorized>, McpError> {
+    let Request { caller, version, method, retry } = request;
+    let principal = &caller.principal;
     let method = match method {
         Method::Discover => Method::Discover,
         Method::Initialize => Method::Initialize,
         Method::Ping => Method::Ping,
-        Method::ListTools { cursor } => Method::ListTools { cursor },
+        Method::ListTools(cursor) => Method::ListTools(cursor),
+        Method::ListPrompts(cursor) => Method::ListPrompts(cursor),
+        Method::ListResources(cursor) => Method::ListResources(cursor),
+        Method::ListTemplates => Method::ListTemplates,
         Method::CallTool(call) => {
-            let authorized = registry.authorize(&principal, &call.name, call.arguments);
-            Method::CallTool(authorized.map_err(|denied| refusal(denied, &call.name))?)
+            let tool = features.tools.authorize(principal, &call.name, call.raw_arguments());
+            Method::CallTool((tool.map_err(|denied| refusal(denied, "tool", &call.name))?, call))
+        }
+        Method::GetPrompt(call) => {
+            let prompt = features.prompts.authorize(principal, &call.name, call.raw_arguments());
+            Method::GetPrompt((prompt.map_err(|denied| refusal(denied, "prompt", &call.name))?, call))
+        }
+        Method::ReadResource(uri) => Method::ReadResource(resource(features, principal, uri)?),
+        Method::Complete(Reference::Prompt(call), completing) => {
+            let prompt = features.prompts.authorize(principal, &call.name, None);
+            let prompt = prompt.map_err(|denied| refusal(denied, "prompt", &call.name))?;
+            Method::Complete(Reference::Prompt((prompt, call)), completing)
+        }
+        Method::Complete(Reference::Template(uri), completing) => {
+            Method::Complete(Reference::Template(resource(features, principal, uri)?), completing)
         }
     };
-    Ok(Request { principal, version, method, progress })
+    Ok(Request { caller, version, method, retry })
 }
 
-fn refusal(denied: Denied, name: &str) -> McpError {
+fn resource(features: &Features, principal: &Arc<Principal>, uri: String) -> Result<AuthorizedResource, McpError> {
+    match features.resources.authorize(principal, &uri) {
+        Err(Denied::Unknown) => Err(McpError::ResourceNotFound { uri: uri.chars().take(200).collect() }),
+        Err(denied) => Err(refusal(denied, "resource", &uri)),
+        Ok(resource) => Ok(resource),
+    }
+}
+
+fn refusal(denied: Denied, kind: &str, name: &str) -> McpError {
     match denied {
-        Denied::UnknownTool => {
+        Denied::Unknown => {
             let name = name.chars().take(100).collect::<String>();
-            McpError::InvalidParams(format!("unknown tool: {name}; tools/list shows the tools there are"))
+            McpError::InvalidParams(format!("unknown {kind}: {name}; {kind}s/list shows those there are"))
         }
         Denied::InsufficientScope { needed, message } => McpError::InsufficientScope { needed, message },
     }

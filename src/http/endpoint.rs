@@ -74,7 +74,7 @@ async fn respond(
 }
 
 /// Answers a batch (2025-03-26) in order, as one array. The messages are independent: one that fails harms no other.
-async fn batch(endpoint: &Endpoint, principal: &Arc<Principal>, calls: Vec<Result<Call<'_>, Rejection>>) -> Response {
+async fn batch(endpoint: &Endpoint, principal: &Arc<Principal>, calls: Vec<Result<Call, Rejection>>) -> Response {
     let mut body = b"[".to_vec();
     for call in calls {
         if body.len() > 1 {
@@ -141,12 +141,18 @@ async fn discard(body: &mut Body, limit: usize) {
 }
 
 /// The method's name for the log, and the tool's where one is called.
-pub(super) fn names<'a>(call: &'a Call<'_>) -> (&'static str, Option<&'a str>) {
+pub(super) fn names(call: &Call) -> (&'static str, Option<&str>) {
     match &call.method {
         Method::Discover => ("server/discover", None),
         Method::Initialize => ("initialize", None),
         Method::Ping => ("ping", None),
-        Method::ListTools { .. } => ("tools/list", None),
+        Method::ListTools(_) => ("tools/list", None),
         Method::CallTool(tool) => ("tools/call", Some(&tool.name)),
+        Method::ListPrompts(_) => ("prompts/list", None),
+        Method::GetPrompt(_) => ("prompts/get", None),
+        Method::ListResources(_) => ("resources/list", None),
+        Method::ListTemplates => ("resources/templates/list", None),
+        Method::ReadResource(_) => ("resources/read", None),
+        Method::Complete(..) => ("completion/complete", None),
     }
 }

@@ -34,7 +34,7 @@ impl Summary {
     }
 
     /// Adds what the message says. Names come from outside: they are cut to a length that a log can bear.
-    pub(super) fn note(&mut self, call: &Call<'_>) {
+    pub(super) fn note(&mut self, call: &Call) {
         let (method, tool) = names(call);
         self.method = Some(method);
         self.tool = tool.map(cut);

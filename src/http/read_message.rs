@@ -3,34 +3,46 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::value::RawValue;
 
-use crate::mcp::{McpError, Message, Method, Params, ProgressNotification, ProtocolVersion, RequestId, ToolCall};
+use crate::call::{ClientCapabilities, LogLevel};
+use crate::mcp::{
+    McpError, Message, Method, Named, Params, ProtocolVersion, ReportNotifications, RequestId, Retry, read_capabilities,
+};
 
 /// Messages in one batch, at most.
 const MAX_BATCH: usize = 64;
 
 /// What a body turned out to be.
-pub(super) enum Incoming<'a> {
+pub(super) enum Incoming {
     /// One request.
-    Call(Call<'a>),
+    Call(Call),
     /// Notifications or responses, which are taken without an answer.
     Accepted,
     /// Several messages (2025-03-26): the requests among them, and those that could not be read.
-    Batch(Vec<Result<Call<'a>, Rejection>>),
+    Batch(Vec<Result<Call, Rejection>>),
 }
 
 /// A request, with what its answer needs.
-pub(super) struct Call<'a> {
+pub(super) struct Call {
     /// Marks the answer.
     pub id: RequestId,
     /// The revision of both.
     pub version: ProtocolVersion,
     /// What is asked.
-    pub method: Method<ToolCall<'a>>,
-    /// How progress is reported, if the caller wants reports.
-    pub progress: Option<ProgressNotification>,
+    pub method: Method<Named>,
+    /// What a further round of the same call brings along.
+    pub retry: Retry,
+    /// What the client says that it can do: with each request, or in the handshake.
+    pub capabilities: ClientCapabilities,
+    /// The least level of log messages that the caller wants; none without.
+    pub log_level: Option<LogLevel>,
+    /// Does the caller want to know how far the call has come?
+    pub wants_progress: bool,
+    /// How reports are written.
+    pub notifications: ReportNotifications,
     /// The caller's span (W3C Trace Context), for the log.
     pub traceparent: Option<String>,
 }
@@ -50,17 +62,17 @@ pub(super) struct Rejection {
 ///
 /// # Errors
 /// [`Rejection`] when the whole body gets one error.
-pub(super) fn read_message<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Incoming<'a>, Rejection> {
+pub(super) fn read_message(headers: &HeaderMap, body: &Bytes) -> Result<Incoming, Rejection> {
     let headers = MessageHeaders(headers);
     let reject = |error| Rejection { id: None, modern: headers.are_modern(), error };
     let text = std::str::from_utf8(body).map_err(|_| reject(McpError::Parse("the body is not UTF-8".to_owned())))?;
     if text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('[') {
-        return read_batch(&headers, text).map_err(reject);
+        return read_batch(&headers, text, body).map_err(reject);
     }
-    Ok(read_one(&headers, text)?.map_or(Incoming::Accepted, Incoming::Call))
+    Ok(read_one(&headers, text, body)?.map_or(Incoming::Accepted, Incoming::Call))
 }
 
-fn read_batch<'a>(headers: &MessageHeaders<'_>, text: &'a str) -> Result<Incoming<'a>, McpError> {
+fn read_batch(headers: &MessageHeaders<'_>, text: &str, body: &Bytes) -> Result<Incoming, McpError> {
     let version = headers.version()?.map_or(Some(ProtocolVersion::ASSUMED), ProtocolVersion::parse);
     if !version.is_some_and(ProtocolVersion::has_batches) {
         return Err(McpError::InvalidRequest("send one message in a body: only revision 2025-03-26 has batches".to_owned()));
@@ -71,7 +83,7 @@ fn read_batch<'a>(headers: &MessageHeaders<'_>, text: &'a str) -> Result<Incomin
     }
     let calls: Vec<_> = messages
         .into_iter()
-        .filter_map(|message| match read_one(headers, message.get()) {
+        .filter_map(|message| match read_one(headers, message.get(), body) {
             Ok(Some(Call { id, method: Method::Initialize, .. })) => Some(Err(Rejection {
                 id: Some(id),
                 modern: false,
@@ -85,10 +97,10 @@ fn read_batch<'a>(headers: &MessageHeaders<'_>, text: &'a str) -> Result<Incomin
 }
 
 /// `None` for messages that get no answer.
-fn read_one<'a>(headers: &MessageHeaders<'_>, text: &'a str) -> Result<Option<Call<'a>>, Rejection> {
+fn read_one(headers: &MessageHeaders<'_>, text: &str, body: &Bytes) -> Result<Option<Call>, Rejection> {
     let modern = headers.are_modern();
     match Message::parse(text).map_err(|(id, error)| Rejection { id, modern, error })? {
-        Message::Request { id, method, params } => match read_request(headers, &id, &method, params) {
+        Message::Request { id, method, params } => match read_request(headers, &id, &method, params, body) {
             Ok(call) => Ok(Some(call)),
             Err((modern, error)) => Err(Rejection { id: Some(id), modern, error }),
         },
@@ -105,19 +117,32 @@ fn read_one<'a>(headers: &MessageHeaders<'_>, text: &'a str) -> Result<Option<Ca
     }
 }
 
-fn read_request<'a>(
+fn read_request(
     headers: &MessageHeaders<'_>,
     id: &RequestId,
     name: &str,
-    params: Option<&'a RawValue>,
-) -> Result<Call<'a>, (bool, McpError)> {
-    let params = Params::parse(params).map_err(|error| (headers.are_modern(), error))?;
+    params: Option<&RawValue>,
+    body: &Bytes,
+) -> Result<Call, (bool, McpError)> {
+    let mut params = Params::parse(params).map_err(|error| (headers.are_modern(), error))?;
     let named_in_body = params.meta.as_ref().is_some_and(|meta| meta.protocol_version.is_some());
     let version = agree(headers, name, &params).map_err(|error| (named_in_body || headers.are_modern(), error))?;
-    let progress = params.meta.as_ref().and_then(|meta| meta.progress_token).map(ProgressNotification::new);
-    let traceparent = params.meta.as_ref().and_then(|meta| meta.traceparent.as_deref().map(str::to_owned));
-    let method = params.method(name, version).map_err(|error| (version.is_modern(), error))?;
-    Ok(Call { id: id.clone(), version, method, progress, traceparent })
+    let malformed = |error| (version.is_modern(), error);
+    let method = params.method(name, version, body).map_err(malformed)?;
+    let retry = params.retry();
+    let meta = params.meta.unwrap_or_default();
+    let declared = meta.client_capabilities.or(params.capabilities);
+    Ok(Call {
+        id: id.clone(),
+        version,
+        method,
+        retry,
+        capabilities: declared.map(read_capabilities).transpose().map_err(malformed)?.unwrap_or_default(),
+        log_level: meta.log_level,
+        wants_progress: meta.progress_token.is_some(),
+        notifications: ReportNotifications::new(meta.progress_token),
+        traceparent: meta.traceparent.as_deref().map(str::to_owned),
+    })
 }
 
 /// The revision that body and headers agree on.

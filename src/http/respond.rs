@@ -94,12 +94,18 @@ pub(super) fn reject(rejection: &Rejection, challenge: &Challenge) -> Response {
 /// well-formed request is the payload of a successful exchange.
 fn status(error: &McpError, modern: bool) -> StatusCode {
     match error {
-        McpError::Parse(_) | McpError::InvalidRequest(_) | McpError::HeaderMismatch(_) | McpError::UnsupportedVersion { .. } => {
-            StatusCode::BAD_REQUEST
-        }
+        McpError::Parse(_)
+        | McpError::InvalidRequest(_)
+        | McpError::HeaderMismatch(_)
+        | McpError::UnsupportedVersion { .. }
+        | McpError::MissingCapability(_) => StatusCode::BAD_REQUEST,
         McpError::MethodNotFound(_) if modern => StatusCode::NOT_FOUND,
         McpError::MalformedParams(_) if modern => StatusCode::BAD_REQUEST,
-        McpError::MethodNotFound(_) | McpError::MalformedParams(_) | McpError::InvalidParams(_) => StatusCode::OK,
+        McpError::MethodNotFound(_)
+        | McpError::MalformedParams(_)
+        | McpError::InvalidParams(_)
+        | McpError::ResourceNotFound { .. }
+        | McpError::Unavailable(_) => StatusCode::OK,
         McpError::InsufficientScope { .. } => StatusCode::FORBIDDEN,
         McpError::UnknownSession => StatusCode::NOT_FOUND,
         McpError::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -24,13 +24,14 @@ use super::origin::Origins;
 use super::respond::Refusal;
 use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
 use crate::auth::Authenticator;
-use crate::mcp::{Dispatch, ServerInfo};
-use crate::tools::ToolRegistry;
+use crate::mcp::{Dispatch, Features, RequestStates, ServerInfo};
 
-/// What the routes need besides the tools.
+/// What the routes need besides the features.
 pub struct HttpOptions {
     /// How the server names itself.
     pub info: ServerInfo,
+    /// Seals what calls learn in several rounds.
+    pub request_states: RequestStates,
     /// Who checks credentials.
     pub authenticator: Arc<Authenticator>,
     /// This server as callers know it: what its challenges and its metadata say.
@@ -46,9 +47,9 @@ pub struct HttpOptions {
 }
 
 /// The whole server as a service.
-pub fn router(registry: Arc<ToolRegistry>, options: HttpOptions) -> Router {
+pub fn router(features: Arc<Features>, options: HttpOptions) -> Router {
     let endpoint = Endpoint {
-        service: AuthorizeLayer::new(Arc::clone(&registry)).layer(Dispatch::new(registry)),
+        service: AuthorizeLayer::new(Arc::clone(&features)).layer(Dispatch::new(features, options.request_states)),
         info: Arc::new(options.info),
         challenge: Arc::new(Challenge::new(&options.resource)),
         max_request_bytes: options.max_request_bytes,

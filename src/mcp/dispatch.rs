@@ -5,14 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tower::Service;
 
-use super::result::{ListedTool, ToolsPage};
-use super::{AuthorizedRequest, McpError, McpResult, Method};
-use crate::auth::Principal;
-use crate::tools::{ToolRegistry, ToolResult};
+use super::listed::{Listed, ListedPrompt, ListedTool};
+use super::request_state::Fingerprint;
+use super::{Authorized, Call, Features, McpError, McpResult, Method, ProtocolVersion, Reference, Request, RequestStates, Retry};
+use crate::call::{Caller, Round, ToolError, ToolErrorKind};
+use crate::tools::ToolResult;
 
 /// How the server names itself, in every revision.
 #[derive(Clone, Debug)]
@@ -25,6 +24,10 @@ pub struct ServerInfo {
     pub version: String,
     /// How a model should use the server.
     pub instructions: String,
+    /// Are there prompts?
+    pub prompts: bool,
+    /// Are there resources?
+    pub resources: bool,
 }
 
 /// The MCP service: takes requests whose permission is proved, gives results. Cheap to clone.
@@ -32,38 +35,155 @@ pub struct ServerInfo {
 pub struct Dispatch(Arc<Inner>);
 
 struct Inner {
-    registry: Arc<ToolRegistry>,
-    listed: Vec<ListedTool>,
-    page_size: usize,
+    features: Arc<Features>,
+    states: RequestStates,
+    tools: Listed<ListedTool>,
+    prompts: Listed<ListedPrompt>,
 }
 
-/// Tools in one page of `tools/list`.
-const TOOLS_PAGE: usize = 50;
+/// Tools or prompts in one page of their list.
+const PAGE: usize = 50;
 
 impl Dispatch {
-    /// A service over these tools.
+    /// A service over these features, which seals what calls learn in several rounds with `states`.
     #[must_use]
-    pub fn new(registry: Arc<ToolRegistry>) -> Self {
-        Self::with_page_size(registry, TOOLS_PAGE)
+    pub fn new(features: Arc<Features>, states: RequestStates) -> Self {
+        Self::with_page_size(features, states, PAGE)
     }
 
-    fn with_page_size(registry: Arc<ToolRegistry>, page_size: usize) -> Self {
-        let listed = registry.descriptions().map(ListedTool::new).collect();
-        Self(Arc::new(Inner { registry, listed, page_size }))
+    fn with_page_size(features: Arc<Features>, states: RequestStates, page: usize) -> Self {
+        let tools = Listed::new(features.tools.descriptions().map(ListedTool::new), page);
+        let prompts = Listed::new(features.prompts.descriptions().map(ListedPrompt::new), page);
+        Self(Arc::new(Inner { features, states, tools, prompts }))
     }
 
-    async fn dispatch(self, request: AuthorizedRequest) -> Result<McpResult, McpError> {
-        match request.method {
+    async fn dispatch(self, request: Request<Authorized>) -> Result<McpResult, McpError> {
+        let Request { caller, version, method, retry } = request;
+        let Inner { features, tools, prompts, .. } = &*self.0;
+        match method {
             Method::Discover => Ok(McpResult::Discover),
             Method::Initialize => Ok(McpResult::Initialize),
             Method::Ping => Ok(McpResult::Empty),
-            Method::ListTools { cursor } => self.0.list_tools(&request.principal, cursor.as_deref()).map(McpResult::ListTools),
-            Method::CallTool(tool) => Ok(McpResult::CallTool(tool.run(request.progress).await.unwrap_or_else(ToolResult::from))),
+            Method::ListTools(cursor) => {
+                let visible = |name: &str| features.tools.may_use(&caller.principal, name);
+                tools.page(cursor.as_deref(), visible).map(McpResult::ListTools)
+            }
+            Method::ListPrompts(cursor) => {
+                let visible = |name: &str| features.prompts.may_use(&caller.principal, name);
+                prompts.page(cursor.as_deref(), visible).map(McpResult::ListPrompts)
+            }
+            Method::ListResources(cursor) => {
+                let page = features.resources.list(caller, cursor.as_deref()).await;
+                failing(page, None).map(McpResult::ListResources)
+            }
+            Method::ListTemplates => Ok(McpResult::ListTemplates(features.resources.templates(&caller.principal))),
+            Method::CallTool((tool, call)) => {
+                self.rounds(
+                    caller,
+                    version,
+                    retry,
+                    "tools/call",
+                    &call,
+                    |caller| tool.run(caller),
+                    |result| Ok(McpResult::CallTool(result.unwrap_or_else(ToolResult::from))),
+                )
+                .await
+            }
+            Method::GetPrompt((prompt, call)) => {
+                self.rounds(
+                    caller,
+                    version,
+                    retry,
+                    "prompts/get",
+                    &call,
+                    |caller| prompt.get(caller),
+                    |result| result.map(McpResult::GetPrompt).map_err(|error| failure(&error, None)),
+                )
+                .await
+            }
+            Method::ReadResource(resource) => {
+                let uri = resource.uri().to_owned();
+                let ttl_ms = resource.spec().ttl_ms;
+                let call = Call { name: uri.clone(), arguments: None };
+                self.rounds(
+                    caller,
+                    version,
+                    retry,
+                    "resources/read",
+                    &call,
+                    |caller| resource.read(caller),
+                    |result| {
+                        let contents = result.map_err(|error| failure(&error, Some(uri)))?;
+                        Ok(McpResult::ReadResource { contents, ttl_ms })
+                    },
+                )
+                .await
+            }
+            Method::Complete(Reference::Prompt((prompt, _)), completing) => {
+                failing(prompt.complete(caller, completing).await, None).map(McpResult::Complete)
+            }
+            Method::Complete(Reference::Template(template), completing) => {
+                failing(template.complete(caller, completing).await, None).map(McpResult::Complete)
+            }
+        }
+    }
+
+    /// Runs one round of a request that may take several: answers of earlier rounds in, questions of this one out.
+    async fn rounds<T, F>(
+        &self,
+        mut caller: Caller,
+        version: ProtocolVersion,
+        retry: Retry,
+        method: &str,
+        call: &Call,
+        run: impl FnOnce(Caller) -> F,
+        conclude: impl FnOnce(Result<T, ToolError>) -> Result<McpResult, McpError>,
+    ) -> Result<McpResult, McpError>
+    where
+        F: Future<Output = Round<T>>,
+    {
+        let states = &self.0.states;
+        let fingerprint = || Fingerprint::of(method, &call.name, call.arguments.as_deref());
+        if let Some(state) = &retry.state {
+            let answers = states.open(&caller.principal, fingerprint(), state);
+            caller.answers.extend(answers.map_err(|error| McpError::InvalidParams(error.to_string()))?);
+        }
+        // An answer that came with an unsealed earlier one of the same key is the newer of the two.
+        caller.answers.extend(retry.responses);
+        let principal = Arc::clone(&caller.principal);
+        match run(caller).await {
+            Round::Done(result) => conclude(result),
+            Round::Lacks(capabilities) => Err(McpError::MissingCapability(capabilities)),
+            Round::Asks { questions, answers } => {
+                let state = version.is_modern().then(|| states.seal(&principal, fingerprint(), answers.clone()));
+                Ok(McpResult::InputRequired { questions, answers, state })
+            }
         }
     }
 }
 
-impl Service<AuthorizedRequest> for Dispatch {
+/// The output of a request that is over in one round.
+fn failing<T>(round: Round<T>, uri: Option<String>) -> Result<T, McpError> {
+    match round {
+        Round::Done(result) => result.map_err(|error| failure(&error, uri)),
+        Round::Lacks(capabilities) => Err(McpError::MissingCapability(capabilities)),
+        // Only tools/call, prompts/get and resources/read may ask (2026-07-28, basic/patterns/mrtr, "Supported Requests").
+        Round::Asks { .. } => Err(McpError::Internal),
+    }
+}
+
+/// What a model could repair is, outside of tool calls, an error of the protocol.
+fn failure(error: &ToolError, uri: Option<String>) -> McpError {
+    match (error.kind(), uri) {
+        (ToolErrorKind::NotFound | ToolErrorKind::Forbidden, Some(uri)) => McpError::ResourceNotFound { uri },
+        (ToolErrorKind::Unavailable | ToolErrorKind::TimedOut | ToolErrorKind::Io, _) => {
+            McpError::Unavailable(error.message().to_owned())
+        }
+        _ => McpError::InvalidParams(error.message().to_owned()),
+    }
+}
+
+impl Service<Request<Authorized>> for Dispatch {
     type Response = McpResult;
     type Error = McpError;
     type Future = Pin<Box<dyn Future<Output = Result<McpResult, McpError>> + Send>>;
@@ -72,80 +192,7 @@ impl Service<AuthorizedRequest> for Dispatch {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: AuthorizedRequest) -> Self::Future {
+    fn call(&mut self, request: Request<Authorized>) -> Self::Future {
         Box::pin(self.clone().dispatch(request))
-    }
-}
-
-impl Inner {
-    /// The page after the tool that the cursor names, of those that the caller may use.
-    fn list_tools(&self, principal: &Principal, cursor: Option<&str>) -> Result<ToolsPage, McpError> {
-        let after = cursor.map(|cursor| self.position(cursor)).transpose()?;
-        let visible =
-            self.listed.iter().skip(after.map_or(0, |at| at + 1)).filter(|tool| self.registry.may_use(principal, tool.name()));
-        let mut tools: Vec<ListedTool> = visible.take(self.page_size + 1).cloned().collect();
-        let more = tools.len() > self.page_size;
-        tools.truncate(self.page_size);
-        let next_cursor = tools.last().filter(|_| more).map(|tool| URL_SAFE_NO_PAD.encode(tool.name()));
-        Ok(ToolsPage { tools, next_cursor })
-    }
-
-    fn position(&self, cursor: &str) -> Result<usize, McpError> {
-        URL_SAFE_NO_PAD
-            .decode(cursor)
-            .ok()
-            .and_then(|name| self.listed.iter().position(|tool| tool.name().as_bytes() == name))
-            .ok_or_else(|| McpError::InvalidParams("`cursor` is not one of this list's; start again without a cursor".to_owned()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::auth::{Scope, ScopeSet};
-    use crate::tools::{CallContext, Effect, Lane, Lanes, Tool, ToolError, ToolOutput, ToolSpec};
-
-    struct Named<const N: usize>;
-
-    const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
-
-    impl<const N: usize> Tool for Named<N> {
-        const SPEC: ToolSpec = ToolSpec {
-            name: NAMES[N],
-            title: "",
-            description: "",
-            scopes: if N == 2 { &[Scope::Named("special")] } else { &[] },
-            effect: Effect::ReadOnly,
-            lane: Lane::Io,
-            example: "{}",
-        };
-        type Args = ();
-        type Output = ();
-
-        async fn call(&self, _: &CallContext, (): ()) -> Result<ToolOutput<()>, ToolError> {
-            Ok(ToolOutput::text("", ()))
-        }
-    }
-
-    #[test]
-    fn pages_join_to_the_list_that_the_caller_may_use() {
-        let registry = ToolRegistry::new(Arc::new(Lanes::new(1, 1)), 1_000, Duration::from_secs(1));
-        let registry = registry.with(Named::<0>).with(Named::<1>).with(Named::<2>).with(Named::<3>).with(Named::<4>);
-        let dispatch = Dispatch::with_page_size(Arc::new(registry), 2);
-        let principal = Principal { issuer: String::new(), subject: String::new(), scopes: ScopeSet::default() };
-        let (mut names, mut cursor, mut pages) = (Vec::new(), None, 0);
-        loop {
-            let page = dispatch.0.list_tools(&principal, cursor.as_deref()).expect("a page");
-            names.extend(page.tools.iter().map(|tool| tool.name().to_owned()));
-            pages += 1;
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        assert_eq!((names.as_slice(), pages), (["a", "b", "d", "e"].map(String::from).as_slice(), 2));
-        assert_eq!(dispatch.0.list_tools(&principal, Some("eHh4")).map(|_| ()).map_err(|error| error.code()), Err(-32602));
     }
 }

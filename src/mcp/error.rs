@@ -2,6 +2,7 @@
 
 use super::ProtocolVersion;
 use crate::auth::Scope;
+use crate::call::ClientCapabilities;
 
 /// A request that gets a JSON-RPC error in place of a result. The HTTP status belongs to `http::respond`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,18 @@ pub enum McpError {
     /// The parameters have the right form and name something that is not there: an unknown tool, a bad list cursor.
     #[error("{0}")]
     InvalidParams(String),
+    /// There is no such resource, or none that the caller may see.
+    #[error("resource not found: {uri}")]
+    ResourceNotFound {
+        /// What was asked for.
+        uri: String,
+    },
+    /// The client does not declare what the request cannot do without.
+    #[error("the client does not declare a capability that this request needs")]
+    MissingCapability(Box<ClientCapabilities>),
+    /// The server cannot do it now; the same request may succeed later.
+    #[error("{0}")]
+    Unavailable(String),
     /// A header is missing, malformed, or says something else than the body.
     #[error("header mismatch: {0}")]
     HeaderMismatch(String),
@@ -55,9 +68,10 @@ impl McpError {
             Self::Parse(_) => -32700,
             Self::InvalidRequest(_) => -32600,
             Self::MethodNotFound(_) => -32601,
-            Self::MalformedParams(_) | Self::InvalidParams(_) => -32602,
-            Self::Internal => -32603,
+            Self::MalformedParams(_) | Self::InvalidParams(_) | Self::ResourceNotFound { .. } => -32602,
+            Self::Internal | Self::Unavailable(_) => -32603,
             Self::HeaderMismatch(_) => -32020,
+            Self::MissingCapability(_) => -32021,
             Self::UnsupportedVersion { .. } => -32022,
             Self::InsufficientScope { .. } => 403,
             Self::UnknownSession => 404,
@@ -75,6 +89,8 @@ impl McpError {
             Self::InsufficientScope { needed, .. } => {
                 Some(serde_json::json!({ "requiredScopes": needed.iter().map(Scope::to_string).collect::<Vec<_>>() }))
             }
+            Self::ResourceNotFound { uri } => Some(serde_json::json!({ "uri": uri })),
+            Self::MissingCapability(capabilities) => Some(serde_json::json!({ "requiredCapabilities": capabilities })),
             Self::Parse(_)
             | Self::InvalidRequest(_)
             | Self::MethodNotFound(_)
@@ -82,6 +98,7 @@ impl McpError {
             | Self::InvalidParams(_)
             | Self::HeaderMismatch(_)
             | Self::UnknownSession
+            | Self::Unavailable(_)
             | Self::Internal => None,
         }
     }

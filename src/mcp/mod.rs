@@ -3,14 +3,22 @@
 
 mod dispatch;
 mod error;
+mod features;
+mod listed;
 mod message;
+mod notification;
 mod request;
+mod request_state;
 mod result;
 mod version;
 
 pub use dispatch::{Dispatch, ServerInfo};
 pub use error::McpError;
+pub use features::Features;
+pub use listed::{ListedPrompt, ListedTool, Page};
 pub use message::{Message, RequestId};
-pub use request::{AuthorizedRequest, Meta, Method, Params, Request, ToolCall};
-pub use result::{McpResult, ProgressNotification, write_error, write_result};
+pub use notification::ReportNotifications;
+pub use request::{Authorized, Call, Meta, Method, Named, Params, Reference, Request, Retry, Stage, read_capabilities};
+pub use request_state::{Fingerprint, InvalidState, RequestStates, SealingKey, SealingKeysError, read_sealing_keys};
+pub use result::{McpResult, write_error, write_result};
 pub use version::ProtocolVersion;

@@ -1,61 +1,129 @@
 //! One variant per method: what a request asks for, its parameters read.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::message::is_string_or_integer;
 use super::{McpError, ProtocolVersion};
-use crate::auth::Principal;
-use crate::tools::{AuthorizedTool, Progress};
+use crate::call::{Answers, Caller, ClientCapabilities, Completing, LogLevel};
+use crate::prompts::AuthorizedPrompt;
+use crate::resources::AuthorizedResource;
+use crate::tools::AuthorizedTool;
 
 /// A request in which nothing is left to be read from headers or raw JSON.
 #[derive(Debug)]
-pub struct Request<C> {
+pub struct Request<S: Stage> {
     /// Who asks.
-    pub principal: Arc<Principal>,
+    pub caller: Caller,
     /// In which revision.
     pub version: ProtocolVersion,
-    /// What for. `C` is the tool call: by name before authorization, the proof of permission after it.
-    pub method: Method<C>,
-    /// Where progress reports go.
-    pub progress: Progress,
+    /// What for.
+    pub method: Method<S>,
+    /// What a further round of the same call brings along (2026-07-28).
+    pub retry: Retry,
 }
 
-/// A request whose tool call has been checked against the caller's scopes: the only kind that `Dispatch` takes.
-pub type AuthorizedRequest = Request<AuthorizedTool>;
+/// How far a request has come: what it names before authorization, the proofs of permission after it.
+pub trait Stage: Debug {
+    /// A tool call.
+    type Tool: Debug;
+    /// A prompt with its arguments.
+    type Prompt: Debug;
+    /// A resource.
+    type Resource: Debug;
+}
+
+/// Before authorization: names, as the caller wrote them.
+#[derive(Debug)]
+pub struct Named;
+
+impl Stage for Named {
+    type Tool = Call;
+    type Prompt = Call;
+    type Resource = String;
+}
+
+/// After authorization: proofs.
+#[derive(Debug)]
+pub struct Authorized;
+
+impl Stage for Authorized {
+    // The call itself stays at hand: a further round must be one of the same call.
+    type Tool = (AuthorizedTool, Call);
+    type Prompt = (AuthorizedPrompt, Call);
+    type Resource = AuthorizedResource;
+}
 
 /// The methods that this server answers.
 #[derive(Debug)]
-pub enum Method<C> {
+pub enum Method<S: Stage> {
     /// `server/discover` (2026-07-28).
     Discover,
     /// `initialize` (the handshake revisions); the revision that the server settles on is the request's own.
     Initialize,
     /// `ping` (the handshake revisions).
     Ping,
-    /// `tools/list`.
-    ListTools {
-        /// `nextCursor` of the page before.
-        cursor: Option<String>,
-    },
+    /// `tools/list`, with `nextCursor` of the page before.
+    ListTools(Option<String>),
     /// `tools/call`.
-    CallTool(C),
+    CallTool(S::Tool),
+    /// `prompts/list`, with `nextCursor` of the page before.
+    ListPrompts(Option<String>),
+    /// `prompts/get`.
+    GetPrompt(S::Prompt),
+    /// `resources/list`, with `nextCursor` of the page before.
+    ListResources(Option<String>),
+    /// `resources/templates/list`; there is one page.
+    ListTemplates,
+    /// `resources/read`.
+    ReadResource(S::Resource),
+    /// `completion/complete`.
+    Complete(Reference<S>, Completing),
 }
 
-/// A tool call as the caller wrote it.
+/// Whose argument is completed.
 #[derive(Debug)]
-pub struct ToolCall<'a> {
-    /// The tool's name.
-    pub name: Cow<'a, str>,
-    /// Its arguments, unread.
-    pub arguments: Option<&'a RawValue>,
+pub enum Reference<S: Stage> {
+    /// A prompt's.
+    Prompt(S::Prompt),
+    /// A resource template's.
+    Template(S::Resource),
+}
+
+/// A name with its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The tool's or the prompt's name.
+    pub name: String,
+    /// Its arguments, unread: a JSON object. Shares the memory of the body.
+    pub arguments: Option<Bytes>,
+}
+
+impl Call {
+    /// The arguments as JSON.
+    #[must_use]
+    pub fn raw_arguments(&self) -> Option<&RawValue> {
+        self.arguments.as_ref().and_then(|arguments| serde_json::from_slice(arguments).ok())
+    }
+}
+
+/// What a further round of a call brings along (2026-07-28, basic/patterns/mrtr).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Retry {
+    /// `params.inputResponses`.
+    pub responses: Answers,
+    /// `params.requestState`, still sealed.
+    pub state: Option<String>,
 }
 
 /// The parameters of any request, read once: each method takes the fields it knows.
 #[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Params<'a> {
     /// The request's metadata.
     #[serde(rename = "_meta", borrow)]
@@ -63,18 +131,32 @@ pub struct Params<'a> {
     /// `params.name` of tools/call and prompts/get.
     #[serde(borrow)]
     pub name: Option<Cow<'a, str>>,
-    /// `params.uri` of resources/read.
+    /// `params.uri` of the methods on resources.
     #[serde(borrow)]
     pub uri: Option<Cow<'a, str>>,
-    /// `params.arguments` of tools/call.
+    /// `params.arguments` of tools/call and prompts/get.
     #[serde(borrow)]
     pub arguments: Option<&'a RawValue>,
     /// `params.cursor` of the lists.
     #[serde(borrow)]
     pub cursor: Option<Cow<'a, str>>,
     /// `params.protocolVersion` of initialize.
-    #[serde(rename = "protocolVersion", borrow)]
+    #[serde(borrow)]
     pub protocol_version: Option<Cow<'a, str>>,
+    /// `params.capabilities` of initialize.
+    #[serde(borrow)]
+    pub capabilities: Option<&'a RawValue>,
+    /// `params.ref` of completion/complete.
+    #[serde(rename = "ref")]
+    pub reference: Option<ReferenceParam>,
+    /// `params.argument` of completion/complete.
+    pub argument: Option<ArgumentParam>,
+    /// `params.context` of completion/complete.
+    pub context: Option<ContextParam>,
+    /// `params.inputResponses` of a further round.
+    pub input_responses: Option<Answers>,
+    /// `params.requestState` of a further round.
+    pub request_state: Option<String>,
 }
 
 /// `params._meta` (2026-07-28, basic, "_meta").
@@ -83,15 +165,50 @@ pub struct Meta<'a> {
     /// The revision of a modern request.
     #[serde(rename = "io.modelcontextprotocol/protocolVersion", borrow)]
     pub protocol_version: Option<Cow<'a, str>>,
-    /// What the client can do; an object.
+    /// What the client can do.
     #[serde(rename = "io.modelcontextprotocol/clientCapabilities", borrow)]
     pub client_capabilities: Option<&'a RawValue>,
+    /// The least level of log messages that the caller wants.
+    #[serde(rename = "io.modelcontextprotocol/logLevel")]
+    pub log_level: Option<LogLevel>,
     /// What progress notifications are marked with; a string or an integer.
     #[serde(rename = "progressToken", borrow)]
     pub progress_token: Option<&'a RawValue>,
     /// W3C Trace Context of the caller's span.
     #[serde(borrow)]
     pub traceparent: Option<Cow<'a, str>>,
+}
+
+/// What `completion/complete` refers to.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type")]
+pub enum ReferenceParam {
+    /// A prompt by name.
+    #[serde(rename = "ref/prompt")]
+    Prompt {
+        /// Its name.
+        name: String,
+    },
+    /// A resource template.
+    #[serde(rename = "ref/resource")]
+    Resource {
+        /// The template itself, or a URI that follows it.
+        uri: String,
+    },
+}
+
+/// The argument that is being typed.
+#[derive(Debug, Deserialize)]
+pub struct ArgumentParam {
+    name: String,
+    value: String,
+}
+
+/// What else is known while it is being typed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ContextParam {
+    arguments: BTreeMap<String, String>,
 }
 
 impl<'a> Params<'a> {
@@ -114,26 +231,68 @@ impl<'a> Params<'a> {
         Ok(params)
     }
 
-    /// The method of this name in this revision, with its parameters.
+    /// The method of this name in this revision, with its parameters, which lie in `body`.
     ///
     /// # Errors
     /// `MethodNotFound` for a name that the revision does not have; `MalformedParams` when a required field is missing.
-    pub fn method(self, name: &str, version: ProtocolVersion) -> Result<Method<ToolCall<'a>>, McpError> {
+    pub fn method(&mut self, name: &str, version: ProtocolVersion, body: &Bytes) -> Result<Method<Named>, McpError> {
+        let cursor = |params: &mut Self| params.cursor.take().map(Cow::into_owned);
         match (name, version.is_modern()) {
             ("server/discover", true) => Ok(Method::Discover),
             ("initialize", false) => Ok(Method::Initialize),
             ("ping", false) => Ok(Method::Ping),
-            ("tools/list", _) => Ok(Method::ListTools { cursor: self.cursor.map(Cow::into_owned) }),
-            ("tools/call", _) => self.tool_call().map(Method::CallTool),
+            ("tools/list", _) => Ok(Method::ListTools(cursor(self))),
+            ("tools/call", _) => self.call("the tool's name", body).map(Method::CallTool),
+            ("prompts/list", _) => Ok(Method::ListPrompts(cursor(self))),
+            ("prompts/get", _) => self.call("the prompt's name", body).map(Method::GetPrompt),
+            ("resources/list", _) => Ok(Method::ListResources(cursor(self))),
+            ("resources/templates/list", _) => Ok(Method::ListTemplates),
+            ("resources/read", _) => self.uri().map(Method::ReadResource),
+            ("completion/complete", _) => self.completion(),
             _ => Err(McpError::MethodNotFound(name.chars().take(100).collect())),
         }
     }
 
-    fn tool_call(self) -> Result<ToolCall<'a>, McpError> {
-        let name = self.name.ok_or_else(|| McpError::MalformedParams("`params.name` is missing: the tool's name".to_owned()))?;
+    /// What a further round of a call brings along.
+    pub fn retry(&mut self) -> Retry {
+        Retry { responses: self.input_responses.take().unwrap_or_default(), state: self.request_state.take() }
+    }
+
+    fn call(&mut self, what: &str, body: &Bytes) -> Result<Call, McpError> {
+        let name = self.name.take().ok_or_else(|| missing("name", what))?.into_owned();
         if self.arguments.is_some_and(|arguments| !arguments.get().starts_with('{')) {
             return Err(McpError::MalformedParams("`params.arguments` must be an object".to_owned()));
         }
-        Ok(ToolCall { name, arguments: self.arguments })
+        Ok(Call { name, arguments: self.arguments.map(|arguments| body.slice_ref(arguments.get().as_bytes())) })
     }
+
+    fn uri(&mut self) -> Result<String, McpError> {
+        self.uri.take().map(Cow::into_owned).ok_or_else(|| missing("uri", "the resource's URI"))
+    }
+
+    fn completion(&mut self) -> Result<Method<Named>, McpError> {
+        let reference = match self.reference.take().ok_or_else(|| missing("ref", "what is completed"))? {
+            ReferenceParam::Prompt { name } => Reference::Prompt(Call { name, arguments: None }),
+            ReferenceParam::Resource { uri } => Reference::Template(uri),
+        };
+        let ArgumentParam { name: argument, value } =
+            self.argument.take().ok_or_else(|| missing("argument", "name and value of what is being typed"))?;
+        let known = self.context.take().unwrap_or_default().arguments;
+        Ok(Method::Complete(reference, Completing { argument, value, known }))
+    }
+}
+
+/// Reads what a client declares that it can do.
+///
+/// # Errors
+/// `MalformedParams` when it is no object, or a capability in it is none.
+pub fn read_capabilities(raw: &RawValue) -> Result<ClientCapabilities, McpError> {
+    if !raw.get().starts_with('{') {
+        return Err(McpError::MalformedParams("capabilities are an object, `{}` for none".to_owned()));
+    }
+    serde_json::from_str(raw.get()).map_err(|error| McpError::MalformedParams(format!("capabilities: {error}")))
+}
+
+fn missing(field: &str, what: &str) -> McpError {
+    McpError::MalformedParams(format!("`params.{field}` is missing: {what}"))
 }

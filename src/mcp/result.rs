@@ -1,13 +1,13 @@
 //! Results and errors as JSON text, in the form of each revision. Written straight into the answer's buffer.
 
-use std::sync::Arc;
-
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{McpError, ProtocolVersion, RequestId, ServerInfo};
-use crate::tools::{Content, ProgressUpdate, ToolDescription, ToolResult};
+use super::{ListedPrompt, ListedTool, McpError, Page, ProtocolVersion, RequestId, ServerInfo};
+use crate::call::{Answers, Completion, Content, InputRequests, ResourceContents};
+use crate::prompts::PromptOutput;
+use crate::resources::{Resource, ResourcePage, ResourceTemplate};
+use crate::tools::ToolResult;
 
 /// How long a client may keep the answers of `server/discover` and `tools/list`, in milliseconds. Both change only when
 /// the server is replaced or the caller's token is.
@@ -23,114 +23,106 @@ pub enum McpResult {
     Discover,
     /// Of `initialize`.
     Initialize,
-    /// Of `ping`.
+    /// Of `ping`, and of whatever else has nothing to say.
     Empty,
     /// Of `tools/list`.
-    ListTools(ToolsPage),
+    ListTools(Page<ListedTool>),
     /// Of `tools/call`.
     CallTool(ToolResult),
-}
-
-/// One page of `tools/list`.
-#[derive(Debug)]
-pub struct ToolsPage {
-    pub(super) tools: Vec<ListedTool>,
-    pub(super) next_cursor: Option<String>,
-}
-
-/// A tool's description, written once at the start in both of its forms.
-#[derive(Clone, Debug)]
-pub(super) struct ListedTool {
-    name: &'static str,
-    full: Arc<RawValue>,
-    /// As 2025-03-26 knows tools: without title and output schema.
-    plain: Arc<RawValue>,
-}
-
-impl ListedTool {
-    pub(super) fn new(description: &ToolDescription) -> Self {
-        let spec = &description.spec;
-        let (read_only, destructive, idempotent) = spec.effect.hints();
-        let mut tool = json!({
-            "name": spec.name,
-            "title": spec.title,
-            "description": spec.description,
-            "inputSchema": description.input_schema,
-            "outputSchema": description.output_schema,
-            "annotations": {
-                "title": spec.title,
-                "readOnlyHint": read_only,
-                "destructiveHint": destructive,
-                "idempotentHint": idempotent,
-                "openWorldHint": false,
-            },
-        });
-        let full = raw(&tool);
-        if let Some(tool) = tool.as_object_mut() {
-            tool.remove("title");
-            tool.remove("outputSchema");
-        }
-        Self { name: spec.name, full, plain: raw(&tool) }
-    }
-
-    pub(super) fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
-fn raw(value: &serde_json::Value) -> Arc<RawValue> {
-    #[expect(clippy::expect_used, reason = "a JSON value is JSON")]
-    Arc::from(serde_json::value::to_raw_value(value).expect("a JSON value can be written"))
+    /// Of `prompts/list`.
+    ListPrompts(Page<ListedPrompt>),
+    /// Of `prompts/get`.
+    GetPrompt(PromptOutput),
+    /// Of `resources/list`.
+    ListResources(ResourcePage),
+    /// Of `resources/templates/list`.
+    ListTemplates(Vec<ResourceTemplate>),
+    /// Of `resources/read`.
+    ReadResource {
+        /// What was read.
+        contents: Vec<ResourceContents>,
+        /// How long a client may keep it, in milliseconds.
+        ttl_ms: u64,
+    },
+    /// Of `completion/complete`.
+    Complete(Completion),
+    /// Of a call that asks for something before it can go on.
+    InputRequired {
+        /// What has to be answered.
+        questions: InputRequests,
+        /// What was answered in the rounds before.
+        answers: Answers,
+        /// The answers, sealed for the client to bring along (2026-07-28).
+        state: Option<String>,
+    },
 }
 
 /// The answer to a request that succeeded, as a whole JSON-RPC message.
 #[must_use]
 pub fn write_result(id: &RequestId, version: ProtocolVersion, info: &ServerInfo, result: &McpResult) -> Vec<u8> {
-    let modern = version
-        .is_modern()
-        .then(|| Modern { result_type: "complete", meta: ResultMeta { server_info: Implementation::of(info, true) } });
+    let modern = version.is_modern();
     let titled = version.has_structured_content();
+    let caching = modern.then_some(Caching::LIST);
+    let envelope = Envelope { id, info: modern.then_some(info), result_type: "complete" };
     match result {
-        McpResult::Discover => response(
-            id,
-            modern,
+        McpResult::Discover => envelope.write(
             1024,
             &DiscoverResult {
                 supported_versions: ProtocolVersion::ALL.map(ProtocolVersion::as_str),
-                capabilities: Capabilities::OURS,
+                capabilities: Capabilities::of(info),
                 instructions: &info.instructions,
-                caching: Caching::PRIVATE,
+                caching: Caching::LIST,
             },
         ),
-        McpResult::Initialize => response(
-            id,
-            modern,
+        McpResult::Initialize => envelope.write(
             1024,
             &InitializeResult {
                 protocol_version: version.as_str(),
-                capabilities: Capabilities::OURS,
+                capabilities: Capabilities::of(info),
                 server_info: Implementation::of(info, titled),
                 instructions: &info.instructions,
             },
         ),
-        McpResult::Empty => response(id, modern, 64, &Empty {}),
+        McpResult::Empty => envelope.write(64, &Empty {}),
         McpResult::ListTools(page) => {
-            let tools = page.tools.iter().map(|tool| if titled { &*tool.full } else { &*tool.plain }).collect::<Vec<_>>();
+            let tools = page.items.iter().map(|tool| tool.json(titled)).collect::<Vec<_>>();
             let size = tools.iter().map(|tool| tool.get().len() + 1).sum::<usize>() + 512;
-            let caching = modern.is_some().then_some(Caching::PRIVATE);
-            response(id, modern, size, &ListToolsResult { tools, next_cursor: page.next_cursor.as_deref(), caching })
+            envelope.write(size, &ListResult { items: Items::Tools(&tools), next_cursor: page.next_cursor.as_deref(), caching })
         }
+        McpResult::ListPrompts(page) => {
+            let prompts = page.items.iter().map(|prompt| prompt.json(titled)).collect::<Vec<_>>();
+            let next_cursor = page.next_cursor.as_deref();
+            envelope.write(4096, &ListResult { items: Items::Prompts(&prompts), next_cursor, caching })
+        }
+        McpResult::ListResources(page) => {
+            let items = Items::Resources(&page.resources);
+            // Files come and go.
+            let caching = modern.then_some(Caching { ttl_ms: 0, ..Caching::LIST });
+            envelope.write(16_384, &ListResult { items, next_cursor: page.next_cursor.as_deref(), caching })
+        }
+        McpResult::ListTemplates(templates) => {
+            envelope.write(1024, &ListResult { items: Items::ResourceTemplates(templates), next_cursor: None, caching })
+        }
+        McpResult::ReadResource { contents, ttl_ms } => {
+            let size = contents.iter().map(ResourceContents::len).sum::<usize>();
+            let caching = modern.then_some(Caching { ttl_ms: *ttl_ms, ..Caching::LIST });
+            envelope.write(size + size / 10 + 512, &ReadResourceResult { contents, caching })
+        }
+        McpResult::GetPrompt(prompt) => envelope.write(4096, prompt),
+        McpResult::Complete(completion) => envelope.write(1024, &CompleteResult { completion }),
         McpResult::CallTool(result) => {
             // Escapes make text longer; a tenth more is room for the line ends of ordinary text.
             let text = result.content.iter().map(Content::len).sum::<usize>();
             let structured = result.structured.as_deref().filter(|_| titled);
             let size = text + text / 10 + structured.map_or(0, |structured| structured.get().len()) + 512;
-            response(
-                id,
-                modern,
+            envelope.write(
                 size,
                 &CallToolResult { content: &result.content, structured_content: structured, is_error: result.is_error },
             )
+        }
+        McpResult::InputRequired { questions, state, .. } => {
+            let envelope = Envelope { result_type: "input_required", ..envelope };
+            envelope.write(4096, &InputRequiredResult { input_requests: questions, request_state: state.as_deref() })
         }
     }
 }
@@ -147,40 +139,28 @@ pub fn write_error(id: Option<&RequestId>, error: &McpError) -> Vec<u8> {
     to_json(256, &ErrorResponse { jsonrpc: "2.0", id: id.map(as_raw), error })
 }
 
-/// One `notifications/progress`, as a whole JSON-RPC message.
-#[derive(Clone, Debug)]
-pub struct ProgressNotification {
-    token: Box<RawValue>,
-}
-
-impl ProgressNotification {
-    /// Notifications of the request that carried this token.
-    #[must_use]
-    pub fn new(token: &RawValue) -> Self {
-        Self { token: token.to_owned() }
-    }
-
-    /// The message for one report.
-    #[must_use]
-    pub fn write(&self, update: &ProgressUpdate) -> Vec<u8> {
-        let mut params = json!({ "progressToken": self.token, "progress": update.progress });
-        if let Some(total) = update.total {
-            params["total"] = total.into();
-        }
-        if let Some(message) = &update.message {
-            params["message"] = message.as_str().into();
-        }
-        to_json(256, &json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }))
-    }
-}
-
 fn as_raw(id: &RequestId) -> &RawValue {
     #[expect(clippy::expect_used, reason = "an id is made from a piece of JSON and never changed")]
     serde_json::from_str(id.as_json()).expect("an id is JSON")
 }
 
-fn response<R: Serialize>(id: &RequestId, modern: Option<Modern<'_>>, size: usize, result: &R) -> Vec<u8> {
-    to_json(size, &Response { jsonrpc: "2.0", id: as_raw(id), result: WithModern { modern, result } })
+/// What every answer has, in the form of the revision.
+struct Envelope<'a> {
+    id: &'a RequestId,
+    /// In 2026-07-28 every result says who gives it, and what kind of result it is.
+    info: Option<&'a ServerInfo>,
+    result_type: &'static str,
+}
+
+impl Envelope<'_> {
+    /// The whole message; `size` is about how long it will be, in bytes.
+    fn write<R: Serialize>(&self, size: usize, result: &R) -> Vec<u8> {
+        let modern = self.info.map(|info| Modern {
+            result_type: self.result_type,
+            meta: ResultMeta { server_info: Implementation::of(info, true) },
+        });
+        to_json(size, &Response { jsonrpc: "2.0", id: as_raw(self.id), result: WithModern { modern, result } })
+    }
 }
 
 fn to_json<T: Serialize>(size: usize, value: &T) -> Vec<u8> {
@@ -237,16 +217,32 @@ impl<'a> Implementation<'a> {
 #[derive(Serialize)]
 struct Capabilities {
     tools: Empty,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompts: Option<Empty>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<Empty>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completions: Option<Empty>,
+    logging: Empty,
 }
 
 impl Capabilities {
-    const OURS: Self = Self { tools: Empty {} };
+    fn of(info: &ServerInfo) -> Self {
+        let offered = |offered: bool| offered.then_some(Empty {});
+        Self {
+            tools: Empty {},
+            prompts: offered(info.prompts),
+            resources: offered(info.resources),
+            completions: offered(info.prompts || info.resources),
+            logging: Empty {},
+        }
+    }
 }
 
 #[derive(Serialize)]
 struct Empty {}
 
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct Caching {
     #[serde(rename = "ttlMs")]
     ttl_ms: u64,
@@ -256,7 +252,7 @@ struct Caching {
 
 impl Caching {
     /// What the caller sees depends on its scopes.
-    const PRIVATE: Self = Self { ttl_ms: LIST_TTL_MS, cache_scope: "private" };
+    const LIST: Self = Self { ttl_ms: LIST_TTL_MS, cache_scope: "private" };
 }
 
 #[derive(Serialize)]
@@ -280,12 +276,42 @@ struct InitializeResult<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ListToolsResult<'a> {
-    tools: Vec<&'a RawValue>,
+struct ListResult<'a> {
+    #[serde(flatten)]
+    items: Items<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<&'a str>,
     #[serde(flatten)]
     caching: Option<Caching>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Items<'a> {
+    Tools(&'a [&'a RawValue]),
+    Prompts(&'a [&'a RawValue]),
+    Resources(&'a [Resource]),
+    ResourceTemplates(&'a [ResourceTemplate]),
+}
+
+#[derive(Serialize)]
+struct ReadResourceResult<'a> {
+    contents: &'a [ResourceContents],
+    #[serde(flatten)]
+    caching: Option<Caching>,
+}
+
+#[derive(Serialize)]
+struct CompleteResult<'a> {
+    completion: &'a Completion,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InputRequiredResult<'a> {
+    input_requests: &'a InputRequests,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_state: Option<&'a str>,
 }
 
 #[derive(Serialize)]

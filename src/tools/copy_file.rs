@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::write_file::yes;
-use super::{CallContext, Effect, Lane, Progress, ProgressUpdate, Tool, ToolError, ToolOutput, ToolSpec, Touches};
+use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
+use crate::call::{CallContext, Interrupted, Lane, Progress, Reports};
 use crate::files::{TransferOptions, Tree, Version, View};
 use crate::path::TreePath;
 
@@ -72,6 +73,7 @@ impl Tool for CopyFile {
         effect: Effect::Destructive { idempotent: true },
         lane: Lane::Io,
         example: r#"{"from": "/docs/guide.md", "to": "/archive/guide.md"}"#,
+        ..ToolSpec::DEFAULT
     };
     type Args = CopyFileArgs;
     type Output = CopyFileOutput;
@@ -80,9 +82,9 @@ impl Tool for CopyFile {
         [Some((Permission::Read, &args.from)), Some((Permission::Write, &args.to))]
     }
 
-    async fn call(&self, cx: &CallContext, args: CopyFileArgs) -> Result<ToolOutput<CopyFileOutput>, ToolError> {
+    async fn call(&self, cx: &CallContext, args: CopyFileArgs) -> Result<ToolOutput<CopyFileOutput>, Interrupted> {
         let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));
-        let mut report = report_bytes(cx.progress().clone());
+        let mut report = report_bytes(cx.reports().clone());
         cx.run(move |flag| {
             let CopyFileArgs { from, to, if_match, overwrite, create_parents } = args;
             let options = TransferOptions { if_match: if_match.as_ref(), overwrite, create_parents };
@@ -95,18 +97,19 @@ impl Tool for CopyFile {
             ))
         })
         .await
+        .map_err(Interrupted::from)
     }
 }
 
 /// Reports copied bytes, but not each of many small steps.
-pub(super) fn report_bytes(progress: Progress) -> impl FnMut(u64, u64) + Send + 'static {
+pub(super) fn report_bytes(reports: Reports) -> impl FnMut(u64, u64) + Send + 'static {
     let mut reported = 0;
     #[expect(clippy::cast_precision_loss, reason = "progress is for people")]
     move |copied, total| {
         if copied - reported >= REPORT_EVERY || (copied == total && reported > 0) {
             reported = copied;
             let message = Some(format!("copied {} of {} MiB", copied >> 20, total >> 20));
-            progress.report(ProgressUpdate { progress: copied as f64, total: Some(total as f64), message });
+            reports.progress(Progress { progress: copied as f64, total: Some(total as f64), message });
         }
     }
 }

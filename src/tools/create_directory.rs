@@ -5,8 +5,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CallContext, Effect, Lane, Tool, ToolError, ToolOutput, ToolSpec, Touches};
+use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
+use crate::call::{CallContext, Interrupted, Lane};
 use crate::files::{Tree, View};
 use crate::path::TreePath;
 
@@ -51,6 +52,7 @@ impl Tool for CreateDirectory {
         effect: Effect::Additive { idempotent: true },
         lane: Lane::Io,
         example: r#"{"path": "/docs/2026"}"#,
+        ..ToolSpec::DEFAULT
     };
     type Args = CreateDirectoryArgs;
     type Output = CreateDirectoryOutput;
@@ -59,7 +61,7 @@ impl Tool for CreateDirectory {
         [Some((Permission::Write, &args.path)), None]
     }
 
-    async fn call(&self, cx: &CallContext, args: CreateDirectoryArgs) -> Result<ToolOutput<CreateDirectoryOutput>, ToolError> {
+    async fn call(&self, cx: &CallContext, args: CreateDirectoryArgs) -> Result<ToolOutput<CreateDirectoryOutput>, Interrupted> {
         let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));
         cx.run(move |_| {
             let path = args.path;
@@ -69,5 +71,6 @@ impl Tool for CreateDirectory {
             Ok(ToolOutput::text(text, CreateDirectoryOutput { path, created }))
         })
         .await
+        .map_err(Interrupted::from)
     }
 }

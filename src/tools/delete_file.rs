@@ -5,8 +5,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CallContext, Effect, Lane, Tool, ToolError, ToolOutput, ToolSpec, Touches};
+use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
+use crate::call::{CallContext, Interrupted, Lane};
 use crate::files::{Tree, Version, View};
 use crate::path::TreePath;
 
@@ -60,6 +61,7 @@ impl Tool for DeleteFile {
         effect: Effect::Destructive { idempotent: true },
         lane: Lane::Io,
         example: r#"{"path": "/drafts/old.md"}"#,
+        ..ToolSpec::DEFAULT
     };
     type Args = DeleteFileArgs;
     type Output = DeleteFileOutput;
@@ -68,7 +70,7 @@ impl Tool for DeleteFile {
         [Some((Permission::Delete, &args.path)), None]
     }
 
-    async fn call(&self, cx: &CallContext, args: DeleteFileArgs) -> Result<ToolOutput<DeleteFileOutput>, ToolError> {
+    async fn call(&self, cx: &CallContext, args: DeleteFileArgs) -> Result<ToolOutput<DeleteFileOutput>, Interrupted> {
         let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));
         cx.run(move |flag| {
             let DeleteFileArgs { path, if_match, recursive } = args;
@@ -80,5 +82,6 @@ impl Tool for DeleteFile {
             Ok(ToolOutput::text(text, DeleteFileOutput { path, files: removed.files, folders: removed.folders }))
         })
         .await
+        .map_err(Interrupted::from)
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CallContext, Content, Effect, Lane, Tool, ToolError, ToolErrorKind, ToolOutput, ToolSpec, Touches};
+use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
+use crate::call::{CallContext, Content, Interrupted, Lane, ToolError, ToolErrorKind};
 use crate::files::{Edit, EditError, EditFileError, EditOptions, EditedFile, Tree, Version, View};
 use crate::path::TreePath;
 
@@ -81,6 +82,7 @@ impl Tool for EditFile {
         effect: Effect::Destructive { idempotent: false },
         lane: Lane::Io,
         example: r#"{"path": "/src/main.rs", "edits": [{"old_text": "let limit = 10;", "new_text": "let limit = 20;"}]}"#,
+        ..ToolSpec::DEFAULT
     };
     type Args = EditFileArgs;
     type Output = EditFileOutput;
@@ -89,10 +91,10 @@ impl Tool for EditFile {
         [Some((Permission::Write, &args.path)), None]
     }
 
-    async fn call(&self, cx: &CallContext, args: EditFileArgs) -> Result<ToolOutput<EditFileOutput>, ToolError> {
+    async fn call(&self, cx: &CallContext, args: EditFileArgs) -> Result<ToolOutput<EditFileOutput>, Interrupted> {
         if args.edits.is_empty() || args.edits.len() > MAX_EDITS {
             let problem = format!("holds {} edits; give 1 to {MAX_EDITS} in one call, as in {}", args.edits.len(), EDITS_EXAMPLE);
-            return Err(ToolError::invalid_argument("edits", problem));
+            return Err(ToolError::invalid_argument("edits", problem).into());
         }
         let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));
         // The path is in the diff's headers, in the text and in the structured form.
@@ -104,6 +106,7 @@ impl Tool for EditFile {
             Ok(output(path, dry_run, edited))
         })
         .await
+        .map_err(Interrupted::from)
     }
 }
 

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::json_len::json_len;
 use super::rfc3339::rfc3339;
-use super::{CallContext, CancelFlag, Effect, Lane, Tool, ToolError, ToolErrorKind, ToolOutput, ToolSpec, Touches};
+use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
+use crate::call::{CallContext, CancelFlag, Interrupted, Lane, ToolError, ToolErrorKind};
 use crate::files::{Encoding, FileError, FileKind, FileMetadata, Reader, Tree, Version, View, media_type};
 use crate::path::TreePath;
 
@@ -92,6 +93,7 @@ impl Tool for GetFileInfo {
         effect: Effect::ReadOnly,
         lane: Lane::Io,
         example: r#"{"path": "/docs/guide.md"}"#,
+        ..ToolSpec::DEFAULT
     };
     type Args = GetFileInfoArgs;
     type Output = GetFileInfoOutput;
@@ -100,9 +102,9 @@ impl Tool for GetFileInfo {
         [Some((Permission::Read, &args.path)), None]
     }
 
-    async fn call(&self, cx: &CallContext, args: GetFileInfoArgs) -> Result<ToolOutput<GetFileInfoOutput>, ToolError> {
+    async fn call(&self, cx: &CallContext, args: GetFileInfoArgs) -> Result<ToolOutput<GetFileInfoOutput>, Interrupted> {
         if json_len(&args.path) + FRAME_BYTES > cx.max_result_bytes() {
-            return Err(ToolError::new(ToolErrorKind::TooLarge, "the path is too long for a result; use a shorter path"));
+            return Err(ToolError::new(ToolErrorKind::TooLarge, "the path is too long for a result; use a shorter path").into());
         }
         let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));
         let info = cx.run(move |flag| look(&view, &args.path, flag)).await?;

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::listing::{EntryPage, Listed, ListedEntry, Order, Position, Take, list};
 use super::paging::{Budget, Pages, number, one_line, page_text};
-use super::{CallContext, Effect, Lane, Tool, ToolError, ToolOutput, ToolSpec, Touches};
+use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
+use crate::call::{CallContext, Interrupted, Lane, ToolError};
 use crate::files::{FileKind, Tree, View, Walk, WalkFrom, WalkOptions};
 use crate::path::TreePath;
 use crate::state::{CursorKind, Cursors};
@@ -84,6 +85,7 @@ impl Tool for ListDirectory {
         effect: Effect::ReadOnly,
         lane: Lane::Io,
         example: r#"{"path": "/docs", "depth": 2}"#,
+        ..ToolSpec::DEFAULT
     };
     type Args = ListDirectoryArgs;
     type Output = EntryPage;
@@ -92,7 +94,7 @@ impl Tool for ListDirectory {
         [args.path.as_ref().map(|path| (Permission::Read, path)), None]
     }
 
-    async fn call(&self, cx: &CallContext, args: Self::Args) -> Result<ToolOutput<EntryPage>, ToolError> {
+    async fn call(&self, cx: &CallContext, args: Self::Args) -> Result<ToolOutput<EntryPage>, Interrupted> {
         let pages = Pages { cursors: &self.cursors, kind: CursorKind::List, cx };
         let (query, after): (Query, Option<Position>) = pages.open(args.cursor.as_deref(), &args, Query::new).await?;
         let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));

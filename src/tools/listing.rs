@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::paging::{Budget, Problems, item_bytes, text_bytes};
 use super::rfc3339::rfc3339;
-use super::{CancelFlag, ToolError, ToolErrorKind};
+use crate::call::{CancelFlag, ToolError, ToolErrorKind};
 use crate::files::{FileError, FileKind, FileMetadata, Place, Walk, Walked};
 use crate::search::Smallest;
 

@@ -1,16 +1,13 @@
 //! The tools: one file each. A tool knows neither the protocol nor HTTP; it takes typed arguments and gives an output or
-//! a [`ToolError`].
+//! a [`ToolError`](crate::call::ToolError).
 
-mod context;
 mod copy_file;
 mod create_directory;
 mod delete_file;
 mod edit_file;
-mod error;
 mod find_files;
 mod get_file_info;
 mod json_len;
-mod lanes;
 mod list_directory;
 mod listing;
 mod move_file;
@@ -24,20 +21,17 @@ mod search_text;
 mod tool;
 mod write_file;
 
-pub use context::{CallContext, CancelFlag, Progress, ProgressUpdate};
 pub use copy_file::{CopyFile, CopyFileArgs, CopyFileOutput};
 pub use create_directory::{CreateDirectory, CreateDirectoryArgs, CreateDirectoryOutput};
 pub use delete_file::{DeleteFile, DeleteFileArgs, DeleteFileOutput};
 pub use edit_file::{EditFile, EditFileArgs, EditFileOutput};
-pub use error::{ToolError, ToolErrorKind};
 pub use find_files::FindFiles;
 pub use get_file_info::{GetFileInfo, GetFileInfoArgs, GetFileInfoOutput};
-pub use lanes::Lanes;
 pub use list_directory::ListDirectory;
 pub use move_file::{MoveFile, MoveFileArgs, MoveFileOutput};
-pub use output::{Content, ToolOutput, ToolResult};
+pub use output::{ToolOutput, ToolResult};
 pub use read_file::{ReadFile, ReadFileArgs, ReadFileForm, ReadFileOutput, Shown};
-pub use registry::{AuthorizedTool, Denied, ToolDescription, ToolRegistry};
+pub use registry::{AuthorizedTool, ToolDescription, ToolRegistry};
 pub use search_text::SearchText;
-pub use tool::{Effect, Lane, Tool, ToolSpec, Touches};
+pub use tool::{Effect, TaskSupport, Tool, ToolSpec, Touches};
 pub use write_file::{ContentEncoding, WriteFile, WriteFileArgs, WriteFileOutput};

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::copy_file::report_bytes;
 use super::write_file::yes;
-use super::{CallContext, Effect, Lane, Tool, ToolError, ToolOutput, ToolSpec, Touches};
+use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
+use crate::call::{CallContext, Interrupted, Lane};
 use crate::files::{TransferOptions, Tree, Version, View};
 use crate::path::TreePath;
 
@@ -70,6 +71,7 @@ impl Tool for MoveFile {
         effect: Effect::Destructive { idempotent: false },
         lane: Lane::Io,
         example: r#"{"from": "/drafts/guide.md", "to": "/docs/guide.md"}"#,
+        ..ToolSpec::DEFAULT
     };
     type Args = MoveFileArgs;
     type Output = MoveFileOutput;
@@ -78,9 +80,9 @@ impl Tool for MoveFile {
         [Some((Permission::Write, &args.from)), Some((Permission::Write, &args.to))]
     }
 
-    async fn call(&self, cx: &CallContext, args: MoveFileArgs) -> Result<ToolOutput<MoveFileOutput>, ToolError> {
+    async fn call(&self, cx: &CallContext, args: MoveFileArgs) -> Result<ToolOutput<MoveFileOutput>, Interrupted> {
         let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));
-        let mut report = report_bytes(cx.progress().clone());
+        let mut report = report_bytes(cx.reports().clone());
         cx.run(move |flag| {
             let MoveFileArgs { from, to, if_match, overwrite, create_parents } = args;
             let options = TransferOptions { if_match: if_match.as_ref(), overwrite, create_parents };
@@ -93,5 +95,6 @@ impl Tool for MoveFile {
             Ok(ToolOutput::text(text, MoveFileOutput { from, to, version: moved.version, replaced: moved.replaced }))
         })
         .await
+        .map_err(Interrupted::from)
     }
 }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::json_len::json_len;
-use super::{CallContext, ToolError};
+use crate::call::{CallContext, ToolError};
 use crate::files::FileError;
 use crate::state::{CursorKind, Cursors};
 

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::output::{ReadFileOutput, Shown};
 use self::page::{From, Page, Record, Request};
-use super::{CallContext, Effect, Lane, Tool, ToolError, ToolOutput, ToolSpec, Touches};
+use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
+use crate::call::{CallContext, Interrupted, Lane, ToolError};
 use crate::files::{Position, Tree, View};
 use crate::path::TreePath;
 use crate::state::{Cursor, CursorError, CursorKind, Cursors};
@@ -120,6 +121,7 @@ impl Tool for ReadFile {
         effect: Effect::ReadOnly,
         lane: Lane::Io,
         example: r#"{"path": "/docs/guide.md", "offset": 1, "limit": 200}, or {"cursor": "…"}"#,
+        ..ToolSpec::DEFAULT
     };
     type Args = ReadFileArgs;
     type Output = ReadFileOutput;
@@ -128,13 +130,13 @@ impl Tool for ReadFile {
         [args.path.as_ref().map(|path| (Permission::Read, path)), None]
     }
 
-    async fn call(&self, cx: &CallContext, args: ReadFileArgs) -> Result<ToolOutput<ReadFileOutput>, ToolError> {
+    async fn call(&self, cx: &CallContext, args: ReadFileArgs) -> Result<ToolOutput<ReadFileOutput>, Interrupted> {
         match &args.cursor {
             Some(cursor) => {
                 cursor_alone(&args)?;
-                self.next(cx, cursor, args.path.as_ref()).await
+                Ok(self.next(cx, cursor, args.path.as_ref()).await?)
             }
-            None => self.first(cx, request(args)?).await,
+            None => Ok(self.first(cx, request(args)?).await?),
         }
     }
 }

@@ -1,15 +1,14 @@
 //! All tools by name; the only place where a call gets its permission.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use super::schema::{input_schema, output_schema};
-use super::{CallContext, Content, Effect, Lanes, Progress, Tool, ToolError, ToolErrorKind, ToolOutput, ToolResult, ToolSpec};
-use crate::auth::{Principal, Scope};
+use super::{Effect, Tool, ToolOutput, ToolResult, ToolSpec};
+use crate::auth::{Denied, Principal, Scope};
+use crate::call::{CallContext, Caller, Content, Lanes, Round, RoundFuture, ToolError, ToolErrorKind};
 
 /// The tools of a server, in the order in which they are listed.
 pub struct ToolRegistry {
@@ -36,22 +35,8 @@ pub struct ToolDescription {
     pub spec: ToolSpec,
     /// JSON Schema 2020-12 of the arguments.
     pub input_schema: serde_json::Value,
-    /// JSON Schema 2020-12 of `structuredContent`.
-    pub output_schema: serde_json::Value,
-}
-
-/// Why a call was not allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// There is no tool of this name.
-    UnknownTool,
-    /// The caller lacks a scope. All scopes that the call needs, in the order declared.
-    InsufficientScope {
-        /// What the call needs.
-        needed: Vec<Scope>,
-        /// For people: what was refused.
-        message: String,
-    },
+    /// JSON Schema 2020-12 of `structuredContent`; none for tools that only speak to the model.
+    pub output_schema: Option<serde_json::Value>,
 }
 
 /// The proof that a caller may make a call, and the only thing that can be run. Only [`ToolRegistry::authorize`] makes one.
@@ -63,12 +48,11 @@ pub struct AuthorizedTool {
     limits: Limits,
 }
 
-type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<ToolResult, ToolError>> + Send + 'a>>;
 /// Decoded arguments waiting for a context, or why they could not be decoded.
 type PreparedCall = Result<Box<dyn Runnable>, ToolError>;
 
 trait Runnable: Send {
-    fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> CallFuture<'a>;
+    fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, ToolResult>;
 }
 
 trait ErasedTool: Send + Sync {
@@ -81,7 +65,7 @@ struct WithArgs<T: Tool> {
 }
 
 impl<T: Tool> Runnable for WithArgs<T> {
-    fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> CallFuture<'a> {
+    fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, ToolResult> {
         Box::pin(async move { self.tool.call(cx, self.args).await.map(erase_output) })
     }
 }
@@ -125,7 +109,8 @@ fn erase_output<O: serde::Serialize>(output: ToolOutput<O>) -> ToolResult {
     // An output type that cannot be written as JSON is a bug in the tool, and the panic is contained to its call.
     #[expect(clippy::expect_used, reason = "derived serialisers of plain data do not fail")]
     let structured = serde_json::value::to_raw_value(&output.structured).expect("a tool's output is plain data");
-    ToolResult { content: output.content, structured: Some(structured), is_error: false }
+    let structured = Some(structured).filter(|structured| structured.get() != "null");
+    ToolResult { content: output.content, structured, is_error: false }
 }
 
 impl From<ToolError> for ToolResult {
@@ -165,7 +150,7 @@ impl ToolRegistry {
     /// Does this caller hold all scopes of the tool of this name?
     #[must_use]
     pub fn may_use(&self, principal: &Principal, name: &str) -> bool {
-        self.find(name).is_some_and(|registered| holds_all(principal, &registered.description.spec))
+        self.find(name).is_some_and(|registered| principal.holds_all(registered.description.spec.scopes))
     }
 
     /// May this caller make this call? Checks the tool's scopes, then every path that the arguments name.
@@ -178,15 +163,10 @@ impl ToolRegistry {
         name: &str,
         arguments: Option<&RawValue>,
     ) -> Result<AuthorizedTool, Denied> {
-        let registered = self.find(name).ok_or(Denied::UnknownTool)?;
+        let registered = self.find(name).ok_or(Denied::Unknown)?;
         let spec = registered.description.spec;
+        principal.must_hold(spec.scopes, name)?;
         let insufficient = |message| Denied::InsufficientScope { needed: spec.scopes.to_vec(), message };
-        if !holds_all(principal, &spec) {
-            return Err(insufficient(format!(
-                "{name} needs {}",
-                spec.scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(" ")
-            )));
-        }
         let call = Arc::clone(&registered.tool).prepare(principal, arguments).map_err(insufficient)?;
         Ok(AuthorizedTool { spec, call, principal: Arc::clone(principal), lanes: Arc::clone(&self.lanes), limits: self.limits })
     }
@@ -194,10 +174,6 @@ impl ToolRegistry {
     fn find(&self, name: &str) -> Option<&Registered> {
         self.tools.iter().find(|registered| registered.description.spec.name == name)
     }
-}
-
-fn holds_all(principal: &Principal, spec: &ToolSpec) -> bool {
-    spec.scopes.iter().all(|scope| principal.scopes.holds(*scope))
 }
 
 impl std::fmt::Debug for AuthorizedTool {
@@ -213,24 +189,20 @@ impl AuthorizedTool {
         &self.spec
     }
 
-    /// Runs the tool in its lane, under its deadline. Dropping the future cancels the work.
-    ///
-    /// # Errors
-    /// What the tool could not do, for the model to repair.
-    pub async fn run(self, progress: Progress) -> Result<ToolResult, ToolError> {
-        let call = self.call?;
-        let cx = CallContext::new(self.principal, self.spec.lane, self.lanes, progress, self.limits.max_result_bytes);
-        match tokio::time::timeout(self.limits.timeout, call.run(&cx)).await {
-            Ok(result) => result.and_then(|result| within_budget(result, self.limits.max_result_bytes)),
-            Err(_) => Err(ToolError::new(
-                ToolErrorKind::TimedOut,
-                format!(
-                    "{} took longer than {}; ask for less at once (a smaller folder, a narrower pattern)",
-                    self.spec.name,
-                    humantime::format_duration(self.limits.timeout)
-                ),
-            )),
-        }
+    /// Runs one round of the call in the tool's lane, under its deadline, with the rights of the principal that it was
+    /// authorized for. Dropping the future cancels the work.
+    pub async fn run(self, caller: Caller) -> Round<ToolResult> {
+        let call = match self.call {
+            Ok(call) => call,
+            Err(error) => return Round::Done(Err(error)),
+        };
+        let Limits { max_result_bytes, timeout } = self.limits;
+        let caller = Caller { principal: self.principal, ..caller };
+        let cx = CallContext::new(caller, self.spec.lane, self.lanes, max_result_bytes);
+        Round::run(cx, self.spec.name, timeout, move |cx| {
+            Box::pin(async move { Ok(within_budget(call.run(cx).await?, max_result_bytes)?) })
+        })
+        .await
     }
 }
 

@@ -11,9 +11,9 @@ pub(super) fn input_schema<T: JsonSchema>() -> Value {
     generate::<T>(SchemaSettings::draft2020_12().with_transform(RecursiveTransform(drop_null)))
 }
 
-/// The schema of a tool's structured output (JSON Schema 2020-12).
-pub(super) fn output_schema<T: JsonSchema>() -> Value {
-    generate::<T>(SchemaSettings::draft2020_12())
+/// The schema of a tool's structured output (JSON Schema 2020-12); `None` for `()`, which is no output.
+pub(super) fn output_schema<T: JsonSchema>() -> Option<Value> {
+    Some(generate::<T>(SchemaSettings::draft2020_12())).filter(|schema| schema["type"] != "null")
 }
 
 fn generate<T: JsonSchema>(settings: SchemaSettings) -> Value {

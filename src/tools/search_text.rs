@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use self::page::{Position, SearchPage, SearchResults};
 use self::run::Search;
 use super::paging::{Budget, Pages, number, page_text};
-use super::{CallContext, Effect, Lane, Tool, ToolError, ToolErrorKind, ToolOutput, ToolSpec, Touches};
+use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
+use crate::call::{CallContext, Interrupted, Lane, ToolError, ToolErrorKind};
 use crate::files::{Tree, View};
 use crate::path::TreePath;
 use crate::search::{Case, SearchMode};
@@ -124,6 +125,7 @@ impl Tool for SearchText {
         effect: Effect::ReadOnly,
         lane: Lane::Cpu,
         example: r#"{"pattern": "fn main", "literal": true, "path": "/src", "mode": "lines", "context": 2}"#,
+        ..ToolSpec::DEFAULT
     };
     type Args = SearchTextArgs;
     type Output = SearchResults;
@@ -132,7 +134,7 @@ impl Tool for SearchText {
         [args.path.as_ref().map(|path| (Permission::Read, path)), None]
     }
 
-    async fn call(&self, cx: &CallContext, args: Self::Args) -> Result<ToolOutput<SearchResults>, ToolError> {
+    async fn call(&self, cx: &CallContext, args: Self::Args) -> Result<ToolOutput<SearchResults>, Interrupted> {
         let pages = Pages { cursors: &self.cursors, kind: CursorKind::Search, cx };
         let (query, from): (Query, Option<Position>) = pages.open(args.cursor.as_deref(), &args, Query::new).await?;
         let search = Search {
@@ -142,7 +144,7 @@ impl Tool for SearchText {
             budget: Budget::of(cx),
             line_bytes: MAX_SHOWN_LINE_BYTES.min(cx.max_result_bytes() / 20),
             threads: cx.parallelism(),
-            progress: cx.progress().clone(),
+            reports: cx.reports().clone(),
         };
         let (page, searched) = cx
             .run(move |cancelled| {

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{CallContext, ToolError, ToolOutput};
+use super::ToolOutput;
 use crate::auth::{Permission, Scope};
+use crate::call::{CallContext, Interrupted, Lane};
 use crate::path::TreePath;
 
 /// A tool: a name and what goes with it, typed arguments, and the code. Adding one takes a file with an implementation
@@ -29,12 +30,13 @@ pub trait Tool: Send + Sync + 'static {
     /// Does the work.
     ///
     /// # Errors
-    /// A [`ToolError`] is shown to the model: it says what was wrong and what to do next.
+    /// A [`ToolError`](crate::call::ToolError) is shown to the model: it says what was wrong and what to do next. The other
+    /// ways to be interrupted come from the context, when the call asks for something.
     fn call(
         &self,
         cx: &CallContext,
         args: Self::Args,
-    ) -> impl Future<Output = Result<ToolOutput<Self::Output>, ToolError>> + Send;
+    ) -> impl Future<Output = Result<ToolOutput<Self::Output>, Interrupted>> + Send;
 }
 
 /// Up to two paths that a call touches: where from, where to.
@@ -57,6 +59,33 @@ pub struct ToolSpec {
     pub lane: Lane,
     /// Arguments of a right call, as JSON text: shown when arguments cannot be understood.
     pub example: &'static str,
+    /// May a call outlive its request?
+    pub task: TaskSupport,
+}
+
+impl ToolSpec {
+    /// What most tools have in common; to be completed with `..ToolSpec::DEFAULT`.
+    pub const DEFAULT: Self = Self {
+        name: "",
+        title: "",
+        description: "",
+        scopes: &[],
+        effect: Effect::Destructive { idempotent: false },
+        lane: Lane::Io,
+        example: "{}",
+        task: TaskSupport::Never,
+    };
+}
+
+/// May a call become a task, which runs on after its request was answered (extension `io.modelcontextprotocol/tasks`)?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskSupport {
+    /// No: calls are answered when they are done.
+    Never,
+    /// For clients that declare the extension; other clients wait for the answer.
+    Offered,
+    /// Yes: clients that do not declare the extension are refused.
+    Required,
 }
 
 /// What a call does to the world; becomes the tool's annotations.
@@ -74,13 +103,4 @@ pub enum Effect {
         /// Does the same call a second time change nothing more?
         idempotent: bool,
     },
-}
-
-/// Where a tool's work runs, so that cheap calls stay fast while heavy ones run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// Short work that mostly waits for disks and networks.
-    Io,
-    /// Work that keeps a core busy: a bounded number at a time, a bounded queue behind it.
-    Cpu,
 }

@@ -8,8 +8,9 @@ use base64::engine::{DecodePaddingMode, general_purpose};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CallContext, Effect, Lane, Tool, ToolError, ToolOutput, ToolSpec, Touches};
+use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
+use crate::call::{CallContext, Interrupted, Lane, ToolError};
 use crate::files::{Condition, Tree, Version, View};
 use crate::path::TreePath;
 
@@ -91,6 +92,7 @@ impl Tool for WriteFile {
         effect: Effect::Destructive { idempotent: true },
         lane: Lane::Io,
         example: r##"{"path": "/docs/guide.md", "content": "# Guide\n"}"##,
+        ..ToolSpec::DEFAULT
     };
     type Args = WriteFileArgs;
     type Output = WriteFileOutput;
@@ -99,7 +101,7 @@ impl Tool for WriteFile {
         [Some((Permission::Write, &args.path)), None]
     }
 
-    async fn call(&self, cx: &CallContext, args: WriteFileArgs) -> Result<ToolOutput<WriteFileOutput>, ToolError> {
+    async fn call(&self, cx: &CallContext, args: WriteFileArgs) -> Result<ToolOutput<WriteFileOutput>, Interrupted> {
         let condition = condition(&args)?;
         let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));
         cx.run(move |flag| {
@@ -115,6 +117,7 @@ impl Tool for WriteFile {
             Ok(ToolOutput::text(text, structured))
         })
         .await
+        .map_err(Interrupted::from)
     }
 }
 

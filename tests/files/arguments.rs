@@ -1,6 +1,6 @@
 //! Bad arguments name the argument, what is wrong with it, and an example of right.
 
-use pressmark::tools::ToolErrorKind;
+use pressmark::call::ToolErrorKind;
 use serde_json::json;
 
 use crate::support::{Served, full};

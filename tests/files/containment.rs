@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pressmark::auth::{Permission, Principal};
-use pressmark::tools::ToolErrorKind::{self, Conflict, Forbidden, InvalidArgument, NotFound};
+use pressmark::call::ToolErrorKind::{self, Conflict, Forbidden, InvalidArgument, NotFound};
 use rustix::fs::{CWD, FileType, Mode};
 use serde_json::json;
 

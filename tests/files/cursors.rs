@@ -5,8 +5,8 @@ use std::io::{Seek, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use pressmark::call::ToolErrorKind;
 use pressmark::state::CursorKind;
-use pressmark::tools::ToolErrorKind;
 use serde_json::{Value, json};
 
 use crate::support::{Failure, Served, StopOnDrop, caller, full};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use pressmark::tools::{Content, ToolErrorKind};
+use pressmark::call::{Content, ToolErrorKind};
 use serde_json::{Value, json};
 
 use crate::support::{Page, Served};

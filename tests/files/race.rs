@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pressmark::auth::Permission;
+use pressmark::call::ToolErrorKind;
 use pressmark::files::View;
-use pressmark::tools::ToolErrorKind;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use serde_json::json;

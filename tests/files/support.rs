@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pressmark::auth::{Principal, ScopeSet};
+use pressmark::auth::{Denied, Principal, ScopeSet};
+use pressmark::call::{Caller, Content, Lanes, ToolError, ToolErrorKind};
 use pressmark::files::{MountSpec, Tree, View};
 use pressmark::path::TreePath;
 use pressmark::state::{Cursors, MemoryState, SharedState, StateFuture};
-use pressmark::tools::{
-    Content, Denied, GetFileInfo, Lanes, Progress, ReadFile, ToolError, ToolErrorKind, ToolRegistry, ToolResult,
-};
+use pressmark::tools::{GetFileInfo, ReadFile, ToolRegistry, ToolResult};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -77,7 +76,8 @@ impl Served {
     pub(crate) fn call_raw(&self, caller: &Arc<Principal>, tool: &str, arguments: &str) -> Result<ToolResult, Failure> {
         let arguments = RawValue::from_string(arguments.to_owned()).unwrap();
         let call = self.registry.authorize(caller, tool, Some(&arguments)).map_err(Failure::Denied)?;
-        self.runtime.block_on(call.run(Progress::default())).map_err(Failure::Tool)
+        let round = self.runtime.block_on(call.run(Caller::new(Arc::clone(caller))));
+        round.done().expect("asks for nothing").map_err(Failure::Tool)
     }
 
     /// Reads a page as a caller of all scopes.
@@ -169,7 +169,7 @@ impl Page {
 fn text_of(content: &Content) -> &str {
     match content {
         Content::Text { text } => text,
-        Content::Image { .. } => panic!("an image, not text"),
+        other => panic!("not text: {other:?}"),
     }
 }
 

@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use pressmark::auth::{Permission, ScopeSet};
+use pressmark::call::{Report, Reports, ToolErrorKind};
 use pressmark::path::TreePath;
-use pressmark::tools::{Progress, ToolErrorKind};
 use serde_json::json;
 
 use crate::support::{Server, crates, principal, write_all};
@@ -231,10 +231,10 @@ async fn dropping_a_call_stops_its_work() {
     let server = Server::with(&crates(), 40_000, 1);
     let slow = json!({"pattern": r"[a-z ]{20}.{1,500}\p{Lu}{9}\d{9}", "include_hidden": true});
     let (sender, mut reports) = tokio::sync::mpsc::channel(16);
-    let call = server.call_reporting("search_text", slow, Progress::to(sender));
+    let call = server.call_reporting("search_text", slow, Reports::to(sender, true, None));
     let ended = tokio::time::timeout(Duration::from_secs(3), call).await;
     assert!(ended.is_err(), "too fast a search for this test: {:?}", ended.map(|result| result.map(|_| ())));
-    let report = reports.try_recv().expect("a report of progress");
+    let Report::Progress(report) = reports.try_recv().expect("a report") else { panic!("of progress") };
     assert!(report.progress > 0.0 && report.message.is_some_and(|message| message.contains("files")));
     let dropped = Instant::now();
     while let Err(error) = server.call("find_files", json!({"glob": "no such file", "path": "/"})).await {

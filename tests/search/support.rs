@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pressmark::auth::{Principal, ScopeSet};
+use pressmark::call::{Caller, Content, Lanes, Reports, ToolError};
 use pressmark::files::{MountSpec, Tree};
 use pressmark::state::{Cursors, MemoryState};
-use pressmark::tools::{Content, FindFiles, Lanes, ListDirectory, Progress, SearchText, ToolError, ToolRegistry, ToolResult};
+use pressmark::tools::{FindFiles, ListDirectory, SearchText, ToolRegistry, ToolResult};
 use serde_json::{Value, json};
 
 pub(crate) const BUDGET: usize = 40_000;
@@ -64,13 +65,16 @@ impl Server {
     }
 
     pub(crate) async fn call(&self, tool: &str, args: Value) -> Result<Page, ToolError> {
-        self.call_reporting(tool, args, Progress::default()).await
+        self.call_reporting(tool, args, Reports::default()).await
     }
 
-    pub(crate) async fn call_reporting(&self, tool: &str, args: Value, progress: Progress) -> Result<Page, ToolError> {
+    pub(crate) async fn call_reporting(&self, tool: &str, args: Value, reports: Reports) -> Result<Page, ToolError> {
         let args = serde_json::value::to_raw_value(&args).expect("JSON");
         let call = self.tools.authorize(&self.principal, tool, Some(&args)).expect("allowed");
-        let ToolResult { content, structured, is_error } = call.run(progress).await?;
+        let ToolResult { content, structured, is_error } = {
+            let caller = Caller { reports, ..Caller::new(Arc::clone(&self.principal)) };
+            call.run(caller).await.done().expect("nothing is asked")?
+        };
         assert!(!is_error);
         let bytes = serde_json::to_vec(&json!({ "content": content, "structuredContent": structured })).expect("JSON").len();
         assert!(bytes + 300 <= self.budget, "{bytes} bytes in a result of {tool} {args}");

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::call::{Content, ToolError, ToolErrorKind};
 use crate::files::{Encoding, Version};
 use crate::path::TreePath;
 use crate::tools::json_len::json_len;
-use crate::tools::{Content, ToolError, ToolErrorKind};
 
 /// What was read: everything but the content itself, which is the first content block.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::ReadFileForm;
 use super::output::{ReadFileOutput, Shown};
+use crate::call::{Content, ToolError, ToolErrorKind};
 use crate::files::{Encoding, LineStart, PageLimits, Position, Reader, Version, View, media_type};
 use crate::path::TreePath;
 use crate::state::CursorError;
-use crate::tools::{Content, ToolError, ToolErrorKind};
 
 /// How often a file that changes while it is read is read anew.
 const MAX_ATTEMPTS: usize = 3;

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::Query;
 use super::page::{Position, SearchPage, SearchedFile};
+use crate::call::{Progress, Reports, ToolError, ToolErrorKind};
 use crate::files::{FileError, FileKind, Metadata, OpenFile, Place, Stop, Version, View, Walk, WalkFrom, WalkOptions, Walked};
 use crate::path::TreePath;
 use crate::search::{FileSearch, PathGlobs, Pattern, SearchLimits, SearchMode, in_order};
 use crate::tools::paging::Budget;
-use crate::tools::{Progress, ProgressUpdate, ToolError, ToolErrorKind};
 
 /// A page ends after this time even when it is not full: a tree of any size is searched to its end, page by page.
 const PAGE_TIME: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ pub(super) struct Search {
     /// A longer line is shortened to about this many bytes.
     pub(super) line_bytes: usize,
     pub(super) threads: usize,
-    pub(super) progress: Progress,
+    pub(super) reports: Reports,
 }
 
 impl Search {
@@ -44,7 +44,7 @@ impl Search {
             move |input: Input| input.search(&mut search, mode)
         };
         let mut page = SearchPage::new(mode, *limit, self.budget);
-        let mut report = Report::new(self.progress);
+        let mut report = Report::new(self.reports);
         let mut changed = None;
         let consume = |done: Done| {
             report.one_done();
@@ -246,24 +246,24 @@ impl Input {
 
 /// Tells the caller now and then how far the search has come.
 struct Report {
-    progress: Progress,
+    reports: Reports,
     started: Instant,
     last: Instant,
     done: usize,
 }
 
 impl Report {
-    fn new(progress: Progress) -> Self {
+    fn new(reports: Reports) -> Self {
         let now = Instant::now();
-        Self { progress, started: now, last: now, done: 0 }
+        Self { reports, started: now, last: now, done: 0 }
     }
 
     fn one_done(&mut self) {
         self.done += 1;
-        if self.progress.is_wanted() && self.last.elapsed() >= PROGRESS_INTERVAL {
+        if self.reports.want_progress() && self.last.elapsed() >= PROGRESS_INTERVAL {
             self.last = Instant::now();
             let message = Some(format!("{} files searched", self.done));
-            self.progress.report(ProgressUpdate { progress: self.done as f64, total: None, message });
+            self.reports.progress(Progress { progress: self.done as f64, total: None, message });
         }
     }
 }

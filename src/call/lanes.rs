@@ -6,7 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Lane, ToolError, ToolErrorKind};
+use super::{ToolError, ToolErrorKind};
+
+/// Where a tool's work runs, so that cheap calls stay fast while heavy ones run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Short work that mostly waits for disks and networks.
+    Io,
+    /// Work that keeps a core busy: a bounded number at a time, a bounded queue behind it.
+    Cpu,
+}
 
 /// Calls in the I/O lane at once. The runtime has 512 threads for blocking work; the rest is for probes and start-up.
 const IO_WIDTH: usize = 256;

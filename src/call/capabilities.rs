@@ -1,0 +1,56 @@
+//! What a client can do for the server.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The client's capabilities, as it declares them with each request (2026-07-28) or in its handshake. A capability that is
+/// not declared must not be used (2026-07-28, basic, "Capabilities").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ClientCapabilities {
+    /// The user can be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elicitation: Option<ElicitationCapability>,
+    /// The client's model can be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Map<String, Value>>,
+    /// The client tells which folders it works in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roots: Option<Map<String, Value>>,
+    /// Extensions by name, with their settings.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub extensions: Map<String, Value>,
+}
+
+/// In which ways the user can be asked. One that declares neither has forms (2025-11-25, client/elicitation,
+/// "Capabilities").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ElicitationCapability {
+    /// By a form that the client shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<Map<String, Value>>,
+    /// By a page that the user is sent to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<Map<String, Value>>,
+}
+
+impl ClientCapabilities {
+    /// Can the client show a form?
+    #[must_use]
+    pub fn has_forms(&self) -> bool {
+        self.elicitation.as_ref().is_some_and(|elicitation| elicitation.form.is_some() || elicitation.url.is_none())
+    }
+
+    /// Can the client send the user to a page?
+    #[must_use]
+    pub fn has_urls(&self) -> bool {
+        self.elicitation.as_ref().is_some_and(|elicitation| elicitation.url.is_some())
+    }
+
+    /// Does the client take part in the extension of this name?
+    #[must_use]
+    pub fn has_extension(&self, name: &str) -> bool {
+        self.extensions.contains_key(name)
+    }
+}

@@ -1,0 +1,213 @@
+//! What a running tool, prompt or resource knows of the call it serves.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::input::{needed, read_elicitation, read_roots};
+use super::{
+    Answers, ClientCapabilities, ElicitResult, Elicitation, InputRequest, InputRequests, Interrupted, Lane, Lanes, LogLevel,
+    LogMessage, Progress, Reports, Root, Sampling, SamplingResult, ToolError, ToolErrorKind,
+};
+use crate::auth::Principal;
+
+/// Who calls: with which rights, through which client, with what already answered.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Whose rights the call has.
+    pub principal: Arc<Principal>,
+    /// What the client can do.
+    pub capabilities: Arc<ClientCapabilities>,
+    /// What has been answered in earlier rounds of this call.
+    pub answers: Answers,
+    /// Where reports go.
+    pub reports: Reports,
+}
+
+impl Caller {
+    /// A caller whose client declares nothing, has answered nothing and wants no reports.
+    #[must_use]
+    pub fn new(principal: Arc<Principal>) -> Self {
+        Self { principal, capabilities: Arc::default(), answers: Answers::new(), reports: Reports::default() }
+    }
+}
+
+/// What the code that serves a call may know and do.
+#[derive(Debug)]
+pub struct CallContext {
+    caller: Caller,
+    lane: Lane,
+    lanes: Arc<Lanes>,
+    max_result_bytes: usize,
+    // A `std::sync::Mutex`: held for an insertion, never across an await.
+    asked: Mutex<InputRequests>,
+    cancelled: CancelOnDrop,
+}
+
+impl CallContext {
+    /// A context for one call whose blocking work runs in `lane`.
+    #[must_use]
+    pub fn new(caller: Caller, lane: Lane, lanes: Arc<Lanes>, max_result_bytes: usize) -> Self {
+        Self { caller, lane, lanes, max_result_bytes, asked: Mutex::default(), cancelled: CancelOnDrop::default() }
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.caller.principal
+    }
+
+    /// What the client can do.
+    #[must_use]
+    pub fn client(&self) -> &ClientCapabilities {
+        &self.caller.capabilities
+    }
+
+    /// The budget of the whole result (`content` and `structuredContent`) in bytes of JSON.
+    #[must_use]
+    pub fn max_result_bytes(&self) -> usize {
+        self.max_result_bytes
+    }
+
+    /// How many threads one call may well use now: as many as the CPU lane has places free, and at least one.
+    #[must_use]
+    pub fn parallelism(&self) -> usize {
+        self.lanes.free_cores()
+    }
+
+    /// Where to report progress from other threads. Reports go nowhere when the caller did not ask for them.
+    #[must_use]
+    pub fn reports(&self) -> &Reports {
+        &self.caller.reports
+    }
+
+    /// Tells the caller how far the call has come, if it asked for that.
+    pub fn progress(&self, progress: f64, total: Option<f64>, message: Option<String>) {
+        self.caller.reports.progress(Progress { progress, total, message });
+    }
+
+    /// Sends a message to the client's log, if the client asked for messages of this level.
+    pub fn log(&self, level: LogLevel, data: impl Into<Value>) {
+        self.caller.reports.log(LogMessage { level, logger: None, data: data.into() });
+    }
+
+    /// Asks the user. `key` names the question within the call; the same key must always ask the same. When there is no
+    /// answer yet the call ends here, with `?`, and runs again from its beginning once there is: what it does before
+    /// asking must bear being done twice. To ask several things at once, ask them all before the first `?`.
+    ///
+    /// # Errors
+    /// `InputRequired` until the user has answered; `MissingCapability` when the client cannot ask in this way (look at
+    /// [`Self::client`] first to do without).
+    pub fn elicit(&self, key: &str, question: &Elicitation) -> Result<ElicitResult, Interrupted> {
+        let can = match question {
+            Elicitation::Form { .. } => self.client().has_forms(),
+            Elicitation::Url { .. } => self.client().has_urls(),
+        };
+        if !can {
+            return Err(Interrupted::MissingCapability(Box::new(needed(question))));
+        }
+        self.answer_or_ask(key, |answer| read_elicitation(question, answer), || InputRequest::elicitation(question))
+    }
+
+    /// Asks the client's model; see [`Self::elicit`] for `key` and for what happens meanwhile.
+    ///
+    /// # Errors
+    /// `InputRequired` until the model has answered; `MissingCapability` when the client has no sampling.
+    pub fn sample(&self, key: &str, question: &Sampling) -> Result<SamplingResult, Interrupted> {
+        if self.client().sampling.is_none() {
+            let needed = ClientCapabilities { sampling: Some(serde_json::Map::new()), ..ClientCapabilities::default() };
+            return Err(Interrupted::MissingCapability(Box::new(needed)));
+        }
+        self.answer_or_ask(key, parse, || InputRequest::sampling(question))
+    }
+
+    /// Asks which folders the client works in; see [`Self::elicit`] for `key` and for what happens meanwhile.
+    ///
+    /// # Errors
+    /// `InputRequired` until the client has answered; `MissingCapability` when it has no roots.
+    pub fn roots(&self, key: &str) -> Result<Vec<Root>, Interrupted> {
+        if self.client().roots.is_none() {
+            let needed = ClientCapabilities { roots: Some(serde_json::Map::new()), ..ClientCapabilities::default() };
+            return Err(Interrupted::MissingCapability(Box::new(needed)));
+        }
+        self.answer_or_ask(key, read_roots, InputRequest::roots)
+    }
+
+    fn answer_or_ask<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+        request: impl FnOnce() -> InputRequest,
+    ) -> Result<T, Interrupted> {
+        if let Some(answer) = self.caller.answers.get(key).and_then(read) {
+            return Ok(answer);
+        }
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), request());
+        Err(Interrupted::InputRequired)
+    }
+
+    /// What was asked for in this run and not answered yet, and what was answered in the rounds before.
+    pub(crate) fn into_questions(self) -> (InputRequests, Answers) {
+        (self.asked.into_inner().unwrap_or_else(PoisonError::into_inner), self.caller.answers)
+    }
+
+    /// Runs blocking work (files, searching) on a thread made for it, in the call's lane. The work is handed a flag that
+    /// becomes true when nobody waits for its answer any more (the client went away, or the call ran out of time): it
+    /// looks at the flag often and then stops.
+    ///
+    /// # Errors
+    /// What `work` returns; `Unavailable` at once when the lane's queue is full.
+    pub async fn run<T, F>(&self, work: F) -> Result<T, ToolError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&CancelFlag) -> Result<T, ToolError> + Send + 'static,
+    {
+        let permit = self.lanes.enter(self.lane).await?;
+        let flag = self.cancelled.0.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            if flag.is_set() {
+                return Err(cancelled());
+            }
+            work(&flag)
+        });
+        match task.await {
+            Ok(result) => result,
+            // The panic goes on in the request's own task, where it is contained and logged.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(ToolError::new(ToolErrorKind::Unavailable, "the server is shutting down; repeat the call")),
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(answer: &Value) -> Option<T> {
+    serde_json::from_value(answer.clone()).ok()
+}
+
+fn cancelled() -> ToolError {
+    ToolError::new(ToolErrorKind::TimedOut, "the call was cancelled before it started")
+}
+
+/// True once nobody waits for the answer any more.
+#[derive(Clone, Debug, Default)]
+pub struct CancelFlag(Arc<AtomicBool>);
+
+impl CancelFlag {
+    /// Should the work stop?
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The request's future owns the context; dropping the future (a closed connection, a deadline) raises the flag.
+#[derive(Debug, Default)]
+struct CancelOnDrop(CancelFlag);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,23 @@
+//! What the code that serves a call knows of it, whether it is a tool, a prompt or a resource: who calls, what the client
+//! can do, where reports go, and how to ask the user for something.
+
+mod capabilities;
+mod completion;
+mod content;
+mod context;
+mod error;
+mod input;
+mod interrupted;
+mod lanes;
+mod report;
+
+pub use capabilities::{ClientCapabilities, ElicitationCapability};
+pub use completion::{Completing, Completion};
+pub use content::{Content, ResourceContents};
+pub use context::{CallContext, Caller, CancelFlag};
+pub use error::{ToolError, ToolErrorKind};
+pub use input::{Answers, ElicitAction, ElicitResult, Elicitation, InputRequest, InputRequests, Root, Sampling, SamplingResult};
+pub(crate) use interrupted::RoundFuture;
+pub use interrupted::{Interrupted, Round};
+pub use lanes::{Lane, Lanes};
+pub use report::{LogLevel, LogMessage, Progress, Report, Reports};

@@ -1,0 +1,211 @@
+//! All prompts by name; the only place where a prompt gets its permission.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{Prompt, PromptOutput, PromptSpec};
+use crate::auth::{Denied, Principal};
+use crate::call::{CallContext, Caller, Completing, Completion, Lanes, Round, RoundFuture, ToolError, ToolErrorKind};
+
+/// The prompts of a server, in the order in which they are listed.
+pub struct PromptRegistry {
+    prompts: Vec<Registered>,
+    lanes: Arc<Lanes>,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    max_result_bytes: usize,
+    timeout: Duration,
+}
+
+struct Registered {
+    description: PromptDescription,
+    prompt: Arc<dyn ErasedPrompt>,
+}
+
+/// What `prompts/list` says of a prompt.
+#[derive(Clone, Debug)]
+pub struct PromptDescription {
+    /// Declared with the prompt.
+    pub spec: PromptSpec,
+    /// Its arguments, by name.
+    pub arguments: Vec<PromptArgument>,
+}
+
+/// One argument of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PromptArgument {
+    /// Its name.
+    pub name: String,
+    /// What it means, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Must it be given?
+    pub required: bool,
+}
+
+/// The proof that a caller may have a prompt. Only [`PromptRegistry::authorize`] makes one.
+pub struct AuthorizedPrompt {
+    spec: PromptSpec,
+    prompt: Arc<dyn ErasedPrompt>,
+    arguments: Result<PromptArguments, ToolError>,
+    principal: Arc<Principal>,
+    lanes: Arc<Lanes>,
+    limits: Limits,
+}
+
+/// The arguments of a prompt: strings by name.
+type PromptArguments = BTreeMap<String, String>;
+
+trait ErasedPrompt: Send + Sync {
+    fn get<'a>(&'a self, cx: &'a CallContext, arguments: PromptArguments) -> RoundFuture<'a, PromptOutput>;
+    fn complete<'a>(&'a self, cx: &'a CallContext, completing: &'a Completing) -> RoundFuture<'a, Completion>;
+}
+
+impl<P: Prompt> ErasedPrompt for P {
+    fn get<'a>(&'a self, cx: &'a CallContext, arguments: PromptArguments) -> RoundFuture<'a, PromptOutput> {
+        Box::pin(async move {
+            let arguments = arguments.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+            let args = serde_json::from_value(Value::Object(arguments)).map_err(|error| {
+                let error: String = error.to_string().chars().take(300).collect();
+                ToolError::new(ToolErrorKind::InvalidArgument, format!("{}: {error}", P::SPEC.name))
+            })?;
+            Prompt::get(self, cx, args).await
+        })
+    }
+
+    fn complete<'a>(&'a self, cx: &'a CallContext, completing: &'a Completing) -> RoundFuture<'a, Completion> {
+        Box::pin(Prompt::complete(self, cx, completing))
+    }
+}
+
+impl PromptRegistry {
+    /// A registry without prompts. `max_result_bytes` and `timeout` hold for every prompt.
+    #[must_use]
+    pub fn new(lanes: Arc<Lanes>, max_result_bytes: usize, timeout: Duration) -> Self {
+        Self { prompts: Vec::new(), lanes, limits: Limits { max_result_bytes, timeout } }
+    }
+
+    /// Adds a prompt at the end of the list.
+    ///
+    /// # Panics
+    /// When the name is taken: two prompts of one name are a mistake of the program, found at its first start.
+    #[must_use]
+    pub fn with<P: Prompt>(mut self, prompt: P) -> Self {
+        assert!(self.find(P::SPEC.name).is_none(), "two prompts are named {}", P::SPEC.name);
+        let description = PromptDescription { spec: P::SPEC, arguments: arguments_of::<P>() };
+        self.prompts.push(Registered { description, prompt: Arc::new(prompt) });
+        self
+    }
+
+    /// The prompts, in the order of the list.
+    pub fn descriptions(&self) -> impl Iterator<Item = &PromptDescription> {
+        self.prompts.iter().map(|registered| &registered.description)
+    }
+
+    /// Does this caller hold all scopes of the prompt of this name?
+    #[must_use]
+    pub fn may_use(&self, principal: &Principal, name: &str) -> bool {
+        self.find(name).is_some_and(|prompt| principal.holds_all(prompt.description.spec.scopes))
+    }
+
+    /// May this caller have this prompt?
+    ///
+    /// # Errors
+    /// [`Denied`]. Arguments that cannot be read are no denial: the prompt is allowed and fails.
+    pub fn authorize(
+        &self,
+        principal: &Arc<Principal>,
+        name: &str,
+        arguments: Option<&RawValue>,
+    ) -> Result<AuthorizedPrompt, Denied> {
+        let registered = self.find(name).ok_or(Denied::Unknown)?;
+        let spec = registered.description.spec;
+        principal.must_hold(spec.scopes, name)?;
+        Ok(AuthorizedPrompt {
+            spec,
+            prompt: Arc::clone(&registered.prompt),
+            arguments: read_arguments(arguments),
+            principal: Arc::clone(principal),
+            lanes: Arc::clone(&self.lanes),
+            limits: self.limits,
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<&Registered> {
+        self.prompts.iter().find(|registered| registered.description.spec.name == name)
+    }
+}
+
+impl AuthorizedPrompt {
+    /// What is declared about the prompt.
+    #[must_use]
+    pub fn spec(&self) -> &PromptSpec {
+        &self.spec
+    }
+
+    /// Runs one round of `prompts/get`. Dropping the future cancels the work.
+    pub async fn get(self, caller: Caller) -> Round<PromptOutput> {
+        let (prompt, max_result_bytes) = (Arc::clone(&self.prompt), self.limits.max_result_bytes);
+        let arguments = self.arguments.clone();
+        self.round(caller, move |cx| {
+            Box::pin(async move {
+                let output = prompt.get(cx, arguments?).await?;
+                let bytes = output.messages.iter().map(|message| message.content.len()).sum::<usize>();
+                if bytes > max_result_bytes {
+                    let problem = format!("the prompt has {bytes} bytes, and at most {max_result_bytes} can be shown");
+                    return Err(ToolError::new(ToolErrorKind::TooLarge, problem).into());
+                }
+                Ok(output)
+            })
+        })
+        .await
+    }
+
+    /// Suggests values for an argument.
+    pub async fn complete(self, caller: Caller, completing: Completing) -> Round<Completion> {
+        let prompt = Arc::clone(&self.prompt);
+        self.round(caller, move |cx| Box::pin(async move { prompt.complete(cx, &completing).await })).await
+    }
+
+    async fn round<T, F>(self, caller: Caller, run: F) -> Round<T>
+    where
+        F: for<'a> FnOnce(&'a CallContext) -> RoundFuture<'a, T>,
+    {
+        let caller = Caller { principal: self.principal, ..caller };
+        let cx = CallContext::new(caller, self.spec.lane, self.lanes, self.limits.max_result_bytes);
+        Round::run(cx, self.spec.name, self.limits.timeout, run).await
+    }
+}
+
+impl std::fmt::Debug for AuthorizedPrompt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("AuthorizedPrompt").field(&self.spec.name).finish()
+    }
+}
+
+fn read_arguments(arguments: Option<&RawValue>) -> Result<PromptArguments, ToolError> {
+    let text = arguments.map_or("{}", RawValue::get);
+    serde_json::from_str(text)
+        .map_err(|_| ToolError::new(ToolErrorKind::InvalidArgument, "`arguments` of a prompt are strings by name"))
+}
+
+fn arguments_of<P: Prompt>() -> Vec<PromptArgument> {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let schema = settings.into_generator().into_root_schema_for::<P::Args>().to_value();
+    let required = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
+    let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
+    let describe = |field: &Value| field["description"].as_str().map(|text| text.replace('\n', " "));
+    properties
+        .iter()
+        .map(|(name, field)| PromptArgument { name: name.clone(), description: describe(field), required: required(name) })
+        .collect()
+}

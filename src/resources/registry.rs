@@ -1,0 +1,210 @@
+//! All resources by their URIs; the only place where reading one gets its permission.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ResourcePage, ResourceProvider, ResourceTemplate, ResourceWatch, ResourcesSpec};
+use crate::auth::{Denied, Principal};
+use crate::call::{
+    CallContext, Caller, Completing, Completion, Lanes, ResourceContents, Round, RoundFuture, ToolError, ToolErrorKind,
+};
+
+/// The resources of a server, by provider.
+pub struct ResourceRegistry {
+    providers: Vec<Registered>,
+    lanes: Arc<Lanes>,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    max_result_bytes: usize,
+    timeout: Duration,
+}
+
+struct Registered {
+    spec: ResourcesSpec,
+    provider: Arc<dyn ErasedProvider>,
+}
+
+/// The proof that a caller may use the resources of one provider. Only [`ResourceRegistry`] makes one.
+pub struct AuthorizedResource {
+    uri: String,
+    spec: ResourcesSpec,
+    provider: Arc<dyn ErasedProvider>,
+    principal: Arc<Principal>,
+    lanes: Arc<Lanes>,
+    limits: Limits,
+}
+
+trait ErasedProvider: Send + Sync {
+    fn templates(&self) -> Vec<ResourceTemplate>;
+    fn list<'a>(&'a self, cx: &'a CallContext, cursor: Option<&'a str>) -> RoundFuture<'a, ResourcePage>;
+    fn read<'a>(&'a self, cx: &'a CallContext, uri: &'a str) -> RoundFuture<'a, Vec<ResourceContents>>;
+    fn complete<'a>(&'a self, cx: &'a CallContext, template: &'a str, completing: &'a Completing) -> RoundFuture<'a, Completion>;
+    fn watch<'a>(&'a self, cx: &'a CallContext, uri: &'a str) -> RoundFuture<'a, Option<ResourceWatch>>;
+}
+
+impl<P: ResourceProvider> ErasedProvider for P {
+    fn templates(&self) -> Vec<ResourceTemplate> {
+        ResourceProvider::templates(self)
+    }
+
+    fn list<'a>(&'a self, cx: &'a CallContext, cursor: Option<&'a str>) -> RoundFuture<'a, ResourcePage> {
+        Box::pin(ResourceProvider::list(self, cx, cursor))
+    }
+
+    fn read<'a>(&'a self, cx: &'a CallContext, uri: &'a str) -> RoundFuture<'a, Vec<ResourceContents>> {
+        Box::pin(ResourceProvider::read(self, cx, uri))
+    }
+
+    fn complete<'a>(&'a self, cx: &'a CallContext, template: &'a str, completing: &'a Completing) -> RoundFuture<'a, Completion> {
+        Box::pin(ResourceProvider::complete(self, cx, template, completing))
+    }
+
+    fn watch<'a>(&'a self, cx: &'a CallContext, uri: &'a str) -> RoundFuture<'a, Option<ResourceWatch>> {
+        Box::pin(ResourceProvider::watch(self, cx, uri))
+    }
+}
+
+impl ResourceRegistry {
+    /// A registry without resources. `timeout` holds for every call; `max_result_bytes` is the size of a page of a list.
+    #[must_use]
+    pub fn new(lanes: Arc<Lanes>, max_result_bytes: usize, timeout: Duration) -> Self {
+        Self { providers: Vec::new(), lanes, limits: Limits { max_result_bytes, timeout } }
+    }
+
+    /// Adds a provider; its resources are listed after those of the providers before it.
+    ///
+    /// # Panics
+    /// When its prefix is taken: a mistake of the program, found at its first start.
+    #[must_use]
+    pub fn with<P: ResourceProvider>(mut self, provider: P) -> Self {
+        let taken = self.providers.iter().any(|registered| registered.spec.prefix == P::SPEC.prefix);
+        assert!(!taken, "two providers of resources have the prefix {}", P::SPEC.prefix);
+        self.providers.push(Registered { spec: P::SPEC, provider: Arc::new(provider) });
+        self
+    }
+
+    /// Is there any resource?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.providers.is_empty()
+    }
+
+    /// The templates that this caller may use.
+    #[must_use]
+    pub fn templates(&self, principal: &Principal) -> Vec<ResourceTemplate> {
+        let visible = self.providers.iter().filter(|registered| principal.holds_all(registered.spec.scopes));
+        visible.flat_map(|registered| registered.provider.templates()).collect()
+    }
+
+    /// One page of all resources that this caller may read: those of one provider after those of another.
+    pub async fn list(&self, caller: Caller, cursor: Option<&str>) -> Round<ResourcePage> {
+        let (first, mut cursor) = match cursor.map(|cursor| self.open_cursor(cursor)).transpose() {
+            Ok(place) => place.unwrap_or((0, None)),
+            Err(error) => return Round::Done(Err(error)),
+        };
+        for (index, registered) in self.providers.iter().enumerate().skip(first) {
+            if !caller.principal.holds_all(registered.spec.scopes) {
+                continue;
+            }
+            let authorized = self.proof(registered, &caller.principal, String::new());
+            let page = authorized.list(caller.clone(), cursor.take()).await;
+            let Round::Done(Ok(mut page)) = page else { return page };
+            let here = page.next_cursor.take().map(|next| format!("{index}.{next}"));
+            let ended = here.is_none();
+            page.next_cursor = here.or_else(|| (index + 1 < self.providers.len()).then(|| format!("{}.", index + 1)));
+            // A provider that has nothing (more) is passed over: the client should not have to ask again for nothing.
+            if !(page.resources.is_empty() && ended) {
+                return Round::Done(Ok(page));
+            }
+        }
+        Round::Done(Ok(ResourcePage::default()))
+    }
+
+    /// May this caller use the resource of this URI? Whether it may see that very resource is the provider's decision.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn authorize(&self, principal: &Arc<Principal>, uri: &str) -> Result<AuthorizedResource, Denied> {
+        let fitting = self.providers.iter().filter(|registered| uri.starts_with(registered.spec.prefix));
+        let registered = fitting.max_by_key(|registered| registered.spec.prefix.len()).ok_or(Denied::Unknown)?;
+        principal.must_hold(registered.spec.scopes, "this resource")?;
+        Ok(self.proof(registered, principal, uri.to_owned()))
+    }
+
+    fn proof(&self, registered: &Registered, principal: &Arc<Principal>, uri: String) -> AuthorizedResource {
+        AuthorizedResource {
+            uri,
+            spec: registered.spec,
+            provider: Arc::clone(&registered.provider),
+            principal: Arc::clone(principal),
+            lanes: Arc::clone(&self.lanes),
+            limits: self.limits,
+        }
+    }
+
+    fn open_cursor(&self, cursor: &str) -> Result<(usize, Option<String>), ToolError> {
+        let parts = cursor.split_once('.').and_then(|(index, rest)| Some((index.parse::<usize>().ok()?, rest)));
+        match parts.filter(|(index, _)| *index < self.providers.len()) {
+            Some((index, rest)) => Ok((index, Some(rest.to_owned()).filter(|rest| !rest.is_empty()))),
+            None => Err(ToolError::new(
+                ToolErrorKind::InvalidCursor,
+                "`cursor` is not one of this list's; start again without a cursor",
+            )),
+        }
+    }
+}
+
+impl AuthorizedResource {
+    /// The URI that was asked for; for completion, the template.
+    #[must_use]
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// What is declared about the family.
+    #[must_use]
+    pub fn spec(&self) -> &ResourcesSpec {
+        &self.spec
+    }
+
+    /// Runs one round of `resources/read`. Dropping the future cancels the work.
+    pub async fn read(self, caller: Caller) -> Round<Vec<ResourceContents>> {
+        let (provider, uri) = (Arc::clone(&self.provider), self.uri.clone());
+        self.round(caller, move |cx| Box::pin(async move { provider.read(cx, &uri).await })).await
+    }
+
+    /// Suggests values for a variable of the template.
+    pub async fn complete(self, caller: Caller, completing: Completing) -> Round<Completion> {
+        let (provider, template) = (Arc::clone(&self.provider), self.uri.clone());
+        self.round(caller, move |cx| Box::pin(async move { provider.complete(cx, &template, &completing).await })).await
+    }
+
+    /// Watches the resource; `None` when it cannot be watched.
+    pub async fn watch(self, caller: Caller) -> Round<Option<ResourceWatch>> {
+        let (provider, uri) = (Arc::clone(&self.provider), self.uri.clone());
+        self.round(caller, move |cx| Box::pin(async move { provider.watch(cx, &uri).await })).await
+    }
+
+    async fn list(self, caller: Caller, cursor: Option<String>) -> Round<ResourcePage> {
+        let provider = Arc::clone(&self.provider);
+        self.round(caller, move |cx| Box::pin(async move { provider.list(cx, cursor.as_deref()).await })).await
+    }
+
+    async fn round<T, F>(self, caller: Caller, run: F) -> Round<T>
+    where
+        F: for<'a> FnOnce(&'a CallContext) -> RoundFuture<'a, T>,
+    {
+        let caller = Caller { principal: self.principal, ..caller };
+        let cx = CallContext::new(caller, self.spec.lane, self.lanes, self.limits.max_result_bytes);
+        Round::run(cx, "the resource", self.limits.timeout, run).await
+    }
+}
+
+impl std::fmt::Debug for AuthorizedResource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("AuthorizedResource").field(&self.uri).finish()
+    }
+}
