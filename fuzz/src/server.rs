@@ -1,33 +1,29 @@
-//! The whole router, with what the specification's examples speak of: one tool, one prompt, one resource.
+//! The whole server on an empty folder that cannot be written to, with what the specification's examples speak of: a tool,
+//! a prompt and a resource.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use pressmark::auth::{AuthConfig, Authenticator, RefreshPolicy};
+use pressmark::app::{App, BoundApp};
 use pressmark::call::{
-    CallContext, Completing, Completion, Content, Elicitation, Interrupted, Lane, Lanes, ResourceContents, ToolError,
-    ToolErrorKind,
+    CallContext, Completing, Completion, Content, Elicitation, Interrupted, Lane, ResourceContents, ToolError, ToolErrorKind,
 };
-use pressmark::files::{MountSpec, Tree};
-use pressmark::http::{HttpOptions, Origins, ProtectedResource, Readiness, router};
-use pressmark::mcp::{Features, RequestStates, ServerInfo};
-use pressmark::prompts::{Prompt, PromptMessage, PromptOutput, PromptRegistry, PromptSpec};
-use pressmark::resources::{ResourcePage, ResourceProvider, ResourceRegistry, ResourcesSpec};
-use pressmark::state::MemoryState;
-use pressmark::tools::{Effect, Tool, ToolOutput, ToolRegistry, ToolSpec};
+use pressmark::config::Settings;
+use pressmark::prompts::{Prompt, PromptMessage, PromptOutput, PromptSpec};
+use pressmark::resources::{ResourcePage, ResourceProvider, ResourcesSpec};
+use pressmark::tools::{Effect, Tool, ToolOutput, ToolSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
-/// A server without a socket.
+/// A server that is asked without a connection.
 pub struct Server {
     runtime: Runtime,
-    router: axum::Router,
+    app: BoundApp,
 }
 
 impl Server {
@@ -35,9 +31,9 @@ impl Server {
     pub fn get() -> &'static Self {
         static SERVER: OnceLock<Server> = OnceLock::new();
         SERVER.get_or_init(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-            let router = runtime.block_on(whole_router());
-            Self { runtime, router }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let app = runtime.block_on(start());
+            Self { runtime, app }
         })
     }
 
@@ -46,7 +42,7 @@ impl Server {
         let mut request = Request::post("/mcp").body(Full::new(Bytes::copy_from_slice(body))).expect("a request");
         *request.headers_mut() = headers.clone();
         self.runtime.block_on(async {
-            let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+            let response = self.app.router().oneshot(request).await.unwrap_or_else(|never| match never {});
             let stream = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
             let status = response.status();
             if stream {
@@ -57,36 +53,18 @@ impl Server {
     }
 }
 
-async fn whole_router() -> axum::Router {
-    let auth = AuthConfig { jwt: None, api_keys: None, dev_token: None, no_auth: true, refresh: RefreshPolicy::default() };
-    let authenticator = Arc::new(Authenticator::start(auth).await.expect("nothing to read"));
-    let mount = MountSpec { name: None, directory: std::env::temp_dir(), writable: false };
-    let tree = Arc::new(Tree::open(vec![mount]).expect("a folder"));
-    let lanes = Arc::new(Lanes::new(1, 1));
-    let (max_result_bytes, timeout) = (10_000, Duration::from_secs(5));
-    let features = Features {
-        tools: ToolRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout).with(GetWeather),
-        prompts: PromptRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout).with(CodeReview),
-        resources: ResourceRegistry::new(lanes, max_result_bytes, timeout).with(Project),
+async fn start() -> BoundApp {
+    let folder = std::env::temp_dir().join("pressmark-fuzz");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let settings = Settings {
+        path: Some(folder.to_str().expect("UTF-8").to_owned()),
+        read_only: Some(true),
+        listen: Some("127.0.0.1:0".parse().expect("an address")),
+        no_auth: Some(true),
+        ..Settings::default()
     };
-    let options = HttpOptions {
-        info: ServerInfo {
-            name: "fuzz".to_owned(),
-            title: String::new(),
-            version: String::new(),
-            instructions: String::new(),
-            prompts: true,
-            resources: true,
-        },
-        request_states: RequestStates::new(&[]),
-        authenticator: Arc::clone(&authenticator),
-        resource: ProtectedResource::new("http://127.0.0.1", None),
-        origins: Origins::new([], true),
-        readiness: Readiness { state: Arc::new(MemoryState::new()), tree, authenticator },
-        max_request_bytes: 1_000_000,
-        body_timeout: timeout,
-    };
-    router(Arc::new(features), options)
+    let app = App::new(settings.resolve().expect("a configuration")).await.expect("parts");
+    app.with(GetWeather).with_prompt(CodeReview).with_resources(Project).bind().await.expect("a port")
 }
 
 /// Asks for the units when they are left out.
