@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::McpError;
+use super::object::Object;
 
 /// One message of a body. Parameters stay as they came until a handler wants them.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ impl<'a> Message<'a> {
     /// `Parse` for what is not JSON, `InvalidRequest` for JSON that is no JSON-RPC 2.0 message; with the id, where one
     /// could be read.
     pub fn parse(text: &'a str) -> Result<Self, (Option<RequestId>, McpError)> {
-        let envelope: Envelope<'a> = serde_json::from_str(text).map_err(|error| (None, json_error(&error)))?;
+        let Object(envelope): Object<Envelope<'a>> = serde_json::from_str(text).map_err(|error| (None, json_error(&error)))?;
         let id = envelope.id.and_then(RequestId::parse);
         let invalid = |id: Option<RequestId>, problem: &str| Err((id, McpError::InvalidRequest(problem.to_owned())));
         if envelope.jsonrpc != "2.0" {
@@ -133,6 +134,8 @@ mod tests {
             "3",
             "\"x\"",
             "[]",
+            r#"["2.0",1,"ping",{}]"#,
+            r#"["2.0",1,"ping",null,null,null]"#,
             "{}",
             r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
