@@ -13,9 +13,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use pressmark::auth::{Principal, ScopeSet};
+use pressmark::call::Completion;
 use pressmark::files::{MountSpec, Tree, View};
 use pressmark::path::TreePath;
-use pressmark::resources::{Completion, Content, FileResources, FileUri, ListLimits, ResourceError};
+use pressmark::resources::{FileResources, FileUri, ListLimits, ResourceError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -260,9 +261,9 @@ fn what_is_no_resource_says_so() {
 fn a_folder_lists_its_entries_by_their_uris() {
     let world = files();
     let resources = world.full();
-    let text = |uri: &str| match resources.read(uri, MAX_BYTES, &|| false).unwrap().content {
-        Content::Text(text) => serde_json::from_str::<Value>(&text).unwrap(),
-        Content::Blob(_) => panic!("bytes"),
+    let text = |uri: &str| match resources.read(uri, MAX_BYTES, &|| false).unwrap().text {
+        Some(text) => serde_json::from_str::<Value>(&text).unwrap(),
+        None => panic!("bytes"),
     };
     let wanted = json!({"path": "/b", "entries": [
         {"name": "c.md", "type": "file", "uri": "file:///b/c.md"},

@@ -124,10 +124,10 @@ impl FileResources {
     /// [`Unreadable`](ResourceError::Unreadable) when the disk fails, or nobody waits any more. Where
     /// nothing is that the caller may see, there are just no values.
     pub fn complete(&self, typed: &str, stop: Stop) -> Result<Completion, ResourceError> {
-        let Ok(typed) = percent_decode_str(typed).decode_utf8() else { return Ok(Completion::default()) };
+        let Ok(typed) = percent_decode_str(typed).decode_utf8() else { return Ok(nothing()) };
         let typed = typed.strip_prefix('/').map_or(typed.clone(), |rest| Cow::Owned(rest.to_owned()));
         let (above, start) = typed.rsplit_once('/').unwrap_or(("", &typed));
-        let Ok(path) = TreePath::parse(above) else { return Ok(Completion::default()) };
+        let Ok(path) = TreePath::parse(above) else { return Ok(nothing()) };
         let steps = std::cell::Cell::new(0);
         let enough = || {
             steps.set(steps.get() + 1);
@@ -136,7 +136,7 @@ impl FileResources {
         let folder = match self.view.open_folder(&path) {
             Ok(folder) => folder,
             Err(source @ FileError::Io { .. }) => return Err(unreadable(&path, source)),
-            Err(_) => return Ok(Completion::default()),
+            Err(_) => return Ok(nothing()),
         };
         let mut values = Vec::new();
         let mut after: Option<Box<[u8]>> = None;
@@ -254,6 +254,11 @@ fn contents(uri: &FileUri, reader: &Reader) -> Result<ResourceContents, FileErro
         Some(text) => ResourceContents::text(uri.to_string(), mime_type, text),
         None => ResourceContents::blob(uri.to_string(), mime_type, BASE64.encode(reader.bytes(0, usize::MAX)?)),
     })
+}
+
+/// There is nothing to propose.
+fn nothing() -> Completion {
+    Completion::of([] as [&str; 0])
 }
 
 fn value(path: &TreePath, kind: FileKind) -> String {
