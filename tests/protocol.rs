@@ -238,6 +238,7 @@ async fn each_request_carries_its_metadata() {
         json!({"_meta": {VERSION: "2026-07-28", CAPABILITIES: null}}),
         json!({"_meta": {VERSION: 5, CAPABILITIES: {}}}),
         json!({"_meta": "x"}),
+        json!({"_meta": ["2026-07-28", {}, null, null, null]}),
         json!({"_meta": {VERSION: "2026-07-28", CAPABILITIES: {}, "progressToken": {}}}),
     ] {
         let reply = send(params.clone()).await;
