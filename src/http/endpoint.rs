@@ -157,6 +157,9 @@ pub(super) fn names(call: &Call) -> (&'static str, Option<&str>) {
         Method::ListTemplates => ("resources/templates/list", None),
         Method::ReadResource(_) => ("resources/read", None),
         Method::Complete(..) => ("completion/complete", None),
+        Method::GetTask(_) => ("tasks/get", None),
+        Method::UpdateTask(..) => ("tasks/update", None),
+        Method::CancelTask(_) => ("tasks/cancel", None),
         Method::Listen(_) => ("subscriptions/listen", None),
     }
 }

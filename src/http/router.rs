@@ -25,7 +25,7 @@ use super::respond::Refusal;
 use super::shutdown::Shutdown;
 use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
 use crate::auth::Authenticator;
-use crate::mcp::{Dispatch, Features, RequestStates, ServerInfo};
+use crate::mcp::{Dispatch, Features, RequestStates, ServerInfo, Tasks};
 
 /// What the routes need besides the features.
 pub struct HttpOptions {
@@ -33,6 +33,8 @@ pub struct HttpOptions {
     pub info: ServerInfo,
     /// Seals what calls learn in several rounds.
     pub request_states: RequestStates,
+    /// The calls that outlive their request.
+    pub tasks: Tasks,
     /// Who checks credentials.
     pub authenticator: Arc<Authenticator>,
     /// This server as callers know it: what its challenges and its metadata say.
@@ -52,7 +54,7 @@ pub struct HttpOptions {
 /// The whole server as a service.
 pub fn router(features: Arc<Features>, options: HttpOptions) -> Router {
     let endpoint = Endpoint {
-        service: AuthorizeLayer::new(Arc::clone(&features)).layer(Dispatch::new(features, options.request_states)),
+        service: AuthorizeLayer::new(Arc::clone(&features)).layer(Dispatch::new(features, options.request_states, options.tasks)),
         info: Arc::new(options.info),
         challenge: Arc::new(Challenge::new(&options.resource)),
         shutdown: options.shutdown,

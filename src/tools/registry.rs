@@ -52,6 +52,8 @@ pub struct AuthorizedTool {
 type PreparedCall = Result<Box<dyn Runnable>, ToolError>;
 
 trait Runnable: Send {
+    /// Gives itself back when the call may become a task.
+    fn before_task<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, Box<dyn Runnable>>;
     fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, ToolResult>;
 }
 
@@ -65,6 +67,13 @@ struct WithArgs<T: Tool> {
 }
 
 impl<T: Tool> Runnable for WithArgs<T> {
+    fn before_task<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, Box<dyn Runnable>> {
+        Box::pin(async move {
+            self.tool.before_task(cx, &self.args).await?;
+            Ok(self as Box<dyn Runnable>)
+        })
+    }
+
     fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, ToolResult> {
         Box::pin(async move { self.tool.call(cx, self.args).await.map(erase_output) })
     }
@@ -189,14 +198,33 @@ impl AuthorizedTool {
         &self.spec
     }
 
+    /// What the tool settles before the call becomes a task. Gives the call back when it may become one.
+    pub async fn before_task(self, caller: Caller) -> Round<Self> {
+        let Self { spec, call, principal, lanes, limits } = self;
+        let call = match call {
+            Ok(call) => call,
+            Err(error) => return Round::Done(Err(error)),
+        };
+        let caller = Caller { principal: Arc::clone(&principal), ..caller };
+        let cx = CallContext::new(caller, spec.lane, Arc::clone(&lanes), limits.max_result_bytes);
+        let settled = Round::run(cx, spec.name, limits.timeout, move |cx| call.before_task(cx)).await;
+        settled.map(|call| Self { spec, call: Ok(call), principal, lanes, limits })
+    }
+
     /// Runs one round of the call in the tool's lane, under its deadline, with the rights of the principal that it was
     /// authorized for. Dropping the future cancels the work.
     pub async fn run(self, caller: Caller) -> Round<ToolResult> {
+        let timeout = self.limits.timeout;
+        self.run_for(caller, timeout).await
+    }
+
+    /// The same, under another deadline.
+    pub async fn run_for(self, caller: Caller, timeout: Duration) -> Round<ToolResult> {
         let call = match self.call {
             Ok(call) => call,
             Err(error) => return Round::Done(Err(error)),
         };
-        let Limits { max_result_bytes, timeout } = self.limits;
+        let max_result_bytes = self.limits.max_result_bytes;
         let caller = Caller { principal: self.principal, ..caller };
         let cx = CallContext::new(caller, self.spec.lane, self.lanes, max_result_bytes);
         Round::run(cx, self.spec.name, timeout, move |cx| {
@@ -220,6 +248,13 @@ fn within_budget(result: ToolResult, max_result_bytes: usize) -> Result<ToolResu
 }
 
 impl Effect {
+    /// Does the same call a second time change nothing more?
+    #[must_use]
+    pub fn is_idempotent(self) -> bool {
+        let (_, _, idempotent) = self.hints();
+        idempotent
+    }
+
     /// (readOnlyHint, destructiveHint, idempotentHint) of MCP's tool annotations.
     #[must_use]
     pub fn hints(self) -> (bool, bool, bool) {
