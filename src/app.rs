@@ -245,6 +245,12 @@ impl BoundApp {
         &self.banner
     }
 
+    /// The whole server as a service, without its socket: for tests, and for fuzzing. Streams end when `self` is dropped.
+    #[must_use]
+    pub fn router(&self) -> axum::Router {
+        self.router.clone()
+    }
+
     /// Serves until `stop` is ready; then finishes the calls under way, within a limit of 25 s. Tasks whose calls may be
     /// repeated are left to other replicas at once.
     pub async fn serve(mut self, stop: impl Future<Output = ()>) {

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod open_files;
 mod serve;
 
 use std::process::ExitCode;

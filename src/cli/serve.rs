@@ -39,6 +39,7 @@ impl Serve {
             }
         };
         telemetry::init(config.log_format);
+        super::open_files::raise_limit();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         if let Some(workers) = config.workers {
             runtime.worker_threads(workers);

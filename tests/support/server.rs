@@ -71,6 +71,13 @@ impl Pressmark {
         self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How much memory the server holds now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("Linux tells");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory is told");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB") * 1024
+    }
+
     /// Kills the server in the middle of whatever it does, as `kill -9` does.
     pub fn kill(&mut self) {
         self.process.kill();
