@@ -1,47 +1,83 @@
 //! Shared state in this process, for a server of one replica and for tests.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod item;
+mod table;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use moka::Expiry;
-use moka::ops::compute::{CompResult, Op};
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until};
 
-use super::{SharedState, StateFuture};
+use self::item::{Group, Item, Log};
+use self::table::Table;
+use super::keys::{member_key, together};
+use super::topics::Topics;
+use super::{EventId, LogLimits, Once, SharedState, Signal, StateFuture, Subscription};
 
-/// When keys and values grow beyond this, the records unused for longest go first.
-const MAX_BYTES: u64 = 256 * 1024 * 1024;
-/// What an entry costs beside its key and its value, roughly.
-const ENTRY_BYTES: usize = 128;
+/// When keys and what they hold grow beyond this, what was unused for longest goes first.
+const MAX_BYTES: usize = 256 * 1024 * 1024;
+/// What has expired is out of reach at once, and out of memory this much later, or with the next operation.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// State in the memory of this process: gone when it ends, and shared with nobody.
-#[derive(Debug)]
 pub struct MemoryState {
-    records: Cache<Arc<str>, Record>,
+    // A standard mutex: no operation waits for anything while it holds it.
+    contents: Arc<Mutex<Contents>>,
+    topics: Arc<Topics>,
 }
 
-#[derive(Clone, Debug)]
-struct Record {
-    value: Bytes,
-    ttl: Duration,
+struct Contents {
+    table: Table<Item>,
+    last_event: EventId,
+    /// Is there a task that removes what has expired?
+    swept: bool,
 }
 
 impl MemoryState {
     /// An empty store that holds at most 256 MiB.
     #[must_use]
     pub fn new() -> Self {
-        let records = Cache::builder()
-            .max_capacity(MAX_BYTES)
-            .weigher(|key: &Arc<str>, record: &Record| {
-                u32::try_from(key.len() + record.value.len() + ENTRY_BYTES).unwrap_or(u32::MAX)
-            })
-            // The cache's own policy may refuse a new record in favour of old ones; a cursor just handed out must be there.
-            .eviction_policy(EvictionPolicy::lru())
-            .expire_after(TimeToLive)
-            .build();
-        Self { records }
+        let contents = Contents { table: Table::new(MAX_BYTES), last_event: EventId { ms: 0, seq: 0 }, swept: false };
+        Self { contents: Arc::new(Mutex::new(contents)), topics: Topics::new(|_| {}) }
+    }
+
+    /// Runs one operation, as a future because others have to wait for theirs.
+    fn run<'a, T: Send + 'a>(&'a self, operation: impl FnOnce(&mut Contents) -> T + Send + 'a) -> StateFuture<'a, T> {
+        Box::pin(async move {
+            let mut contents = lock(&self.contents);
+            let answer = operation(&mut contents);
+            if !contents.swept
+                && contents.table.next_expiry().is_some()
+                && let Ok(runtime) = Handle::try_current()
+            {
+                contents.swept = true;
+                runtime.spawn(sweep(Arc::downgrade(&self.contents)));
+            }
+            Ok(answer)
+        })
+    }
+}
+
+fn lock(contents: &Mutex<Contents>) -> MutexGuard<'_, Contents> {
+    contents.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what has expired until nothing is left that could.
+async fn sweep(contents: Weak<Mutex<Contents>>) {
+    while let Some(contents) = contents.upgrade() {
+        let next = {
+            let mut contents = lock(&contents);
+            contents.table.sweep();
+            let next = contents.table.next_expiry();
+            contents.swept = next.is_some();
+            next
+        };
+        drop(contents);
+        let Some(next) = next else { return };
+        sleep_until(next.max(Instant::now() + SWEEP_INTERVAL)).await;
     }
 }
 
@@ -51,53 +87,202 @@ impl Default for MemoryState {
     }
 }
 
-impl SharedState for MemoryState {
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StateFuture<'a, ()> {
-        Box::pin(async move {
-            self.records.insert(Arc::from(key), Record { value, ttl });
-            Ok(())
-        })
-    }
-
-    fn get_and_refresh<'a>(&'a self, key: &'a str, ttl: Duration) -> StateFuture<'a, Option<Bytes>> {
-        Box::pin(async move {
-            // One atomic step: a read followed by a write could bring back a record that was deleted in between.
-            let refreshed = self.records.entry(Arc::from(key)).and_compute_with(|entry| match entry {
-                Some(entry) => Op::Put(Record { ttl, ..entry.into_value() }),
-                None => Op::Nop,
-            });
-            Ok(match refreshed {
-                CompResult::ReplacedWith(entry) => Some(entry.into_value().value),
-                _ => None,
-            })
-        })
-    }
-
-    fn delete<'a>(&'a self, key: &'a str) -> StateFuture<'a, bool> {
-        Box::pin(async move {
-            // The cache's own `remove` also gives back what has expired.
-            let removed = self.records.entry(Arc::from(key)).and_compute_with(|entry| match entry {
-                Some(_) => Op::Remove,
-                None => Op::Nop,
-            });
-            Ok(matches!(removed, CompResult::Removed(_)))
-        })
-    }
-
-    fn check(&self) -> StateFuture<'_, ()> {
-        Box::pin(async { Ok(()) })
+impl fmt::Debug for MemoryState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryState").finish_non_exhaustive()
     }
 }
 
-/// A record lives for its own time to live, counted from when it was last written or refreshed.
-struct TimeToLive;
-
-impl Expiry<Arc<str>, Record> for TimeToLive {
-    fn expire_after_create(&self, _key: &Arc<str>, record: &Record, _now: Instant) -> Option<Duration> {
-        Some(record.ttl)
+impl SharedState for MemoryState {
+    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StateFuture<'a, ()> {
+        self.run(move |contents| contents.table.put(key, Item::Record(value), ttl))
     }
 
-    fn expire_after_update(&self, _key: &Arc<str>, record: &Record, _now: Instant, _left: Option<Duration>) -> Option<Duration> {
-        Some(record.ttl)
+    fn get<'a>(&'a self, key: &'a str) -> StateFuture<'a, Option<Bytes>> {
+        self.run(move |contents| contents.record(key))
+    }
+
+    fn get_and_refresh<'a>(&'a self, key: &'a str, ttl: Duration) -> StateFuture<'a, Option<Bytes>> {
+        self.run(move |contents| contents.refresh(key, ttl))
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> StateFuture<'a, bool> {
+        self.run(move |contents| contents.table.take(key).is_some())
+    }
+
+    fn put_if_absent<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StateFuture<'a, bool> {
+        self.run(move |contents| {
+            let free = contents.record(key).is_none_or(|held| held == value);
+            if free {
+                contents.table.put(key, Item::Record(value), ttl);
+            }
+            free
+        })
+    }
+
+    fn replace<'a>(&'a self, key: &'a str, expected: &'a [u8], value: Bytes, ttl: Duration) -> StateFuture<'a, bool> {
+        self.run(move |contents| {
+            let right = contents.record(key).is_some_and(|held| held == expected || held == value);
+            if right {
+                contents.table.put(key, Item::Record(value), ttl);
+            }
+            right
+        })
+    }
+
+    fn delete_if<'a>(&'a self, key: &'a str, expected: &'a [u8]) -> StateFuture<'a, bool> {
+        self.run(move |contents| contents.record(key).is_some_and(|held| held == expected) && contents.table.take(key).is_some())
+    }
+
+    fn put_in_group<'a>(
+        &'a self,
+        group: &'a str,
+        member: &'a str,
+        value: Bytes,
+        ttl: Duration,
+        limit: usize,
+    ) -> StateFuture<'a, ()> {
+        self.run(move |contents| {
+            contents.table.put(&member_key(group, member), Item::Record(value), ttl);
+            contents.change_group(group, ttl, |members, table| {
+                members.touch(member);
+                if members.members.len() > limit {
+                    members.members.retain(|member, _| table.time_left(&member_key(group, member)).is_some());
+                }
+                while members.members.len() > limit
+                    && let Some(oldest) = members.unused_for_longest()
+                {
+                    members.members.remove(&oldest);
+                    table.take(&member_key(group, &oldest));
+                }
+            });
+        })
+    }
+
+    fn get_in_group<'a>(&'a self, group: &'a str, member: &'a str, ttl: Duration) -> StateFuture<'a, Option<Bytes>> {
+        self.run(move |contents| {
+            let value = contents.refresh(&member_key(group, member), ttl)?;
+            contents.change_group(group, ttl, |members, _| members.touch(member));
+            Some(value)
+        })
+    }
+
+    fn delete_in_group<'a>(&'a self, group: &'a str, member: &'a str) -> StateFuture<'a, bool> {
+        self.run(move |contents| {
+            contents.change_group(group, Duration::ZERO, |members, _| {
+                members.members.remove(member);
+            });
+            contents.table.take(&member_key(group, member)).is_some()
+        })
+    }
+
+    fn append<'a>(
+        &'a self,
+        log: &'a str,
+        event: Bytes,
+        once: Option<Once<'a>>,
+        limits: LogLimits,
+    ) -> StateFuture<'a, Option<EventId>> {
+        self.run(move |contents| {
+            let key = together(log);
+            if let Some(Once { field, value }) = once {
+                let key = format!("{key}:once:{field}");
+                let known = contents.record(&key).is_some_and(|held| held == value);
+                contents.table.put(&key, Item::Record(Bytes::copy_from_slice(value.as_bytes())), limits.ttl);
+                if known {
+                    return None;
+                }
+            }
+            let mut held = match contents.table.take(&key) {
+                Some(Item::Log(held)) => held,
+                _ => Log::default(),
+            };
+            // One id for all logs: it grows also when a log is forgotten and begins anew.
+            contents.last_event = contents.last_event.next(milliseconds_since_1970());
+            held.push(contents.last_event, event, limits.max_events);
+            contents.table.put(&key, Item::Log(held), limits.ttl);
+            // Within the lock, so that messages come in the order of the events.
+            self.topics.send(log, Signal::Message(Bytes::new()));
+            Some(contents.last_event)
+        })
+    }
+
+    fn read_log<'a>(&'a self, log: &'a str, after: Option<EventId>, max: usize) -> StateFuture<'a, Vec<(EventId, Bytes)>> {
+        self.run(move |contents| match contents.table.get(&together(log)) {
+            Some(Item::Log(log)) => log.after(after).take(max).cloned().collect(),
+            _ => Vec::new(),
+        })
+    }
+
+    fn publish<'a>(&'a self, topic: &'a str, message: Bytes) -> StateFuture<'a, ()> {
+        self.run(move |_| self.topics.send(topic, Signal::Message(message)))
+    }
+
+    fn subscribe<'a>(&'a self, topic: &'a str) -> StateFuture<'a, Subscription> {
+        self.run(move |_| self.topics.subscribe(topic.into()))
+    }
+
+    fn check(&self) -> StateFuture<'_, ()> {
+        self.run(|_| ())
+    }
+}
+
+impl Contents {
+    fn record(&mut self, key: &str) -> Option<Bytes> {
+        match self.table.get(key) {
+            Some(Item::Record(value)) => Some(value.clone()),
+            _ => None,
+        }
+    }
+
+    fn refresh(&mut self, key: &str, ttl: Duration) -> Option<Bytes> {
+        let value = self.record(key)?;
+        self.table.put(key, Item::Record(value.clone()), ttl);
+        Some(value)
+    }
+
+    /// Changes who is in a group, which then lives for `ttl` or longer; a group without members goes.
+    fn change_group(&mut self, group: &str, ttl: Duration, change: impl FnOnce(&mut Group, &mut Table<Item>)) {
+        let key = together(group);
+        let ttl = self.table.time_left(&key).map_or(ttl, |left| left.max(ttl));
+        let mut members = match self.table.take(&key) {
+            Some(Item::Group(members)) => members,
+            _ => Group::default(),
+        };
+        change(&mut members, &mut self.table);
+        if !members.members.is_empty() {
+            self.table.put(&key, Item::Group(members), ttl);
+        }
+    }
+}
+
+fn milliseconds_since_1970() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_left_when_everything_has_expired_and_nobody_comes() {
+        let (state, ttl) = (MemoryState::new(), Duration::from_millis(50));
+        let (value, limits) = (Bytes::from_static(b"1"), LogLimits { max_events: 10, ttl });
+        for number in 0..1_000 {
+            let name = format!("pressmark:test:{number}");
+            state.put(&name, value.clone(), ttl).await.expect("a write");
+            state.put_in_group("pressmark:group", &name, value.clone(), ttl, 100).await.expect("a write");
+            state.append(&name, value.clone(), Some(Once { field: &name, value: "1" }), limits).await.expect("an event");
+            drop(state.subscribe(&name).await.expect("a subscription"));
+        }
+        assert!(lock(&state.contents).swept);
+        let start = Instant::now();
+        while lock(&state.contents).swept {
+            assert!(start.elapsed() < 10 * SWEEP_INTERVAL, "somebody is still waiting");
+            tokio::time::sleep(ttl).await;
+        }
+        assert_eq!(lock(&state.contents).table.len(), 0);
+        assert!(state.topics.is_empty());
     }
 }

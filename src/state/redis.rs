@@ -1,11 +1,19 @@
 //! Shared state in Redis, for any number of replicas. The only place that speaks to Redis.
 //!
-//! Redis 6.2 or later, alone, behind Sentinel, or as a cluster. The store may lose everything at any time at the cost of
-//! repeated calls; it should run with an eviction policy that prefers keys close to expiry (`volatile-ttl`).
+//! Redis 6.2 or later, alone, behind Sentinel, or as a cluster. The store may lose everything at any time, see
+//! [`state`](super); it should run with an eviction policy that prefers keys close to expiry (`volatile-ttl`), or with
+//! none: every key has a time to live. A user with restricted rights needs `GET`, `SET`, `GETEX`, `DEL`, `EVAL`, `EXISTS`,
+//! `PEXPIRE`, `PTTL`, `ZADD`, `ZCARD`, `ZRANGE`, `ZREM`, `XADD`, `XRANGE`, `PUBLISH`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PING` and
+//! in a cluster `CLUSTER`, on the keys and channels `pressmark:*`.
+//!
+//! Messages come over a second connection. In a cluster it leads to one of the nodes that the URL names, and to another of
+//! them when that one fails.
 
 mod connect;
 mod error;
 mod link;
+mod scripts;
+mod subscriber;
 mod url;
 
 use std::fmt;
@@ -14,30 +22,33 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::Cmd;
 
-use super::{SharedState, StateError, StateFuture};
-use link::Link;
-pub use url::{RedisUrl, RedisUrlError};
+use self::link::Link;
+use self::subscriber::Subscriber;
+pub use self::url::{RedisUrl, RedisUrlError};
+use super::{EventId, LogLimits, Once, SharedState, StateError, StateFuture, Subscription};
 
 /// What readiness writes, to notice a Redis that answers but takes no writes.
 const CHECK_KEY: &str = "pressmark:check";
 const CHECK_TTL: Duration = Duration::from_secs(1);
 
-/// State in Redis, over one connection that many calls share and that is made anew when it breaks.
+/// State in Redis, over one connection that many calls share and that is made anew when it breaks, and one more for
+/// messages once somebody subscribes.
 ///
 /// Every operation is one command, and is answered or fails within 2.5 seconds; while Redis is away operations fail at
 /// once, and the first one after it is back succeeds.
 pub struct RedisState {
     link: Link,
+    subscriber: Subscriber,
 }
 
 impl RedisState {
-    /// Connects, and makes sure that records can be written and refreshed there.
+    /// Connects, and makes sure that what is needed can be done there.
     ///
     /// # Errors
     /// [`StateError`] within seconds, when Redis cannot be reached, refuses the credentials, takes no writes, or is
     /// too old.
     pub async fn connect(url: &RedisUrl) -> Result<Self, StateError> {
-        let state = Self { link: Link::new(url.clone()) };
+        let state = Self { link: Link::new(url.clone()), subscriber: Subscriber::new(url.clone()) };
         state.check().await?;
         state.link.query::<Option<Bytes>>(&get_and_refresh(CHECK_KEY, CHECK_TTL)).await.map_err(|error| match error {
             link::QueryError::Refused(error) if error::is_unknown_command(&error) => {
@@ -45,6 +56,8 @@ impl RedisState {
             }
             error => error.into(),
         })?;
+        // Scripts, streams and publishing, which a restricted user may lack the right to.
+        state.append(CHECK_KEY, Bytes::new(), None, LogLimits { max_events: 1, ttl: CHECK_TTL }).await?;
         Ok(state)
     }
 }
@@ -60,12 +73,79 @@ impl SharedState for RedisState {
         Box::pin(async move { Ok(self.link.query(&put(key, &value, ttl)).await?) })
     }
 
+    fn get<'a>(&'a self, key: &'a str) -> StateFuture<'a, Option<Bytes>> {
+        Box::pin(async move { Ok(self.link.query(redis::cmd("GET").arg(key)).await?) })
+    }
+
     fn get_and_refresh<'a>(&'a self, key: &'a str, ttl: Duration) -> StateFuture<'a, Option<Bytes>> {
         Box::pin(async move { Ok(self.link.query(&get_and_refresh(key, ttl)).await?) })
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> StateFuture<'a, bool> {
         Box::pin(async move { Ok(self.link.query(redis::cmd("DEL").arg(key)).await?) })
+    }
+
+    fn put_if_absent<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StateFuture<'a, bool> {
+        Box::pin(async move { Ok(self.link.query(&scripts::put_if_absent(key, &value, ttl)).await?) })
+    }
+
+    fn replace<'a>(&'a self, key: &'a str, expected: &'a [u8], value: Bytes, ttl: Duration) -> StateFuture<'a, bool> {
+        Box::pin(async move { Ok(self.link.query(&scripts::replace(key, expected, &value, ttl)).await?) })
+    }
+
+    fn delete_if<'a>(&'a self, key: &'a str, expected: &'a [u8]) -> StateFuture<'a, bool> {
+        Box::pin(async move { Ok(self.link.query(&scripts::delete_if(key, expected)).await?) })
+    }
+
+    fn put_in_group<'a>(
+        &'a self,
+        group: &'a str,
+        member: &'a str,
+        value: Bytes,
+        ttl: Duration,
+        limit: usize,
+    ) -> StateFuture<'a, ()> {
+        Box::pin(async move { Ok(self.link.query(&scripts::put_in_group(group, member, &value, ttl, limit)).await?) })
+    }
+
+    fn get_in_group<'a>(&'a self, group: &'a str, member: &'a str, ttl: Duration) -> StateFuture<'a, Option<Bytes>> {
+        Box::pin(async move { Ok(self.link.query(&scripts::get_in_group(group, member, ttl)).await?) })
+    }
+
+    fn delete_in_group<'a>(&'a self, group: &'a str, member: &'a str) -> StateFuture<'a, bool> {
+        Box::pin(async move { Ok(self.link.query(&scripts::delete_in_group(group, member)).await?) })
+    }
+
+    fn append<'a>(
+        &'a self,
+        log: &'a str,
+        event: Bytes,
+        once: Option<Once<'a>>,
+        limits: LogLimits,
+    ) -> StateFuture<'a, Option<EventId>> {
+        Box::pin(async move {
+            let id: Option<String> = self.link.query(&scripts::append(log, &event, once, limits)).await?;
+            id.map(|id| id.parse().map_err(|_| foreign())).transpose()
+        })
+    }
+
+    fn read_log<'a>(&'a self, log: &'a str, after: Option<EventId>, max: usize) -> StateFuture<'a, Vec<(EventId, Bytes)>> {
+        Box::pin(async move {
+            // Redis calls it an error to ask for what comes after the last id that there can be.
+            if after == Some(EventId { ms: u64::MAX, seq: u64::MAX }) {
+                return Ok(Vec::new());
+            }
+            let entries: Vec<(String, Vec<Bytes>)> = self.link.query(&scripts::read_log(log, after, max)).await?;
+            entries.into_iter().map(|entry| scripts::event(entry).ok_or_else(foreign)).collect()
+        })
+    }
+
+    fn publish<'a>(&'a self, topic: &'a str, message: Bytes) -> StateFuture<'a, ()> {
+        Box::pin(async move { Ok(self.link.query(redis::cmd("PUBLISH").arg(topic).arg(&message[..])).await?) })
+    }
+
+    fn subscribe<'a>(&'a self, topic: &'a str) -> StateFuture<'a, Subscription> {
+        Box::pin(self.subscriber.subscribe(topic))
     }
 
     fn check(&self) -> StateFuture<'_, ()> {
@@ -88,4 +168,9 @@ fn get_and_refresh(key: &str, ttl: Duration) -> Cmd {
 /// Redis refuses a time to live of 0.
 fn milliseconds(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Somebody else has written to a key of ours.
+fn foreign() -> StateError {
+    StateError { reason: "Redis holds something foreign in a key of ours".to_owned() }
 }

@@ -12,7 +12,7 @@ use pressmark::auth::{Denied, Principal, ScopeSet};
 use pressmark::call::{Caller, Content, Lanes, ToolError, ToolErrorKind};
 use pressmark::files::{MountSpec, Tree, View};
 use pressmark::path::TreePath;
-use pressmark::state::{Cursors, MemoryState, SharedState, StateFuture};
+use pressmark::state::{Cursors, EventId, LogLimits, MemoryState, Once, SharedState, StateFuture, Subscription};
 use pressmark::tools::{GetFileInfo, ReadFile, ToolRegistry, ToolResult};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -224,12 +224,69 @@ impl SharedState for CountingState {
         self.counted().put(key, value, ttl)
     }
 
+    fn get<'a>(&'a self, key: &'a str) -> StateFuture<'a, Option<Bytes>> {
+        self.counted().get(key)
+    }
+
     fn get_and_refresh<'a>(&'a self, key: &'a str, ttl: Duration) -> StateFuture<'a, Option<Bytes>> {
         self.counted().get_and_refresh(key, ttl)
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> StateFuture<'a, bool> {
         self.counted().delete(key)
+    }
+
+    fn put_if_absent<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StateFuture<'a, bool> {
+        self.counted().put_if_absent(key, value, ttl)
+    }
+
+    fn replace<'a>(&'a self, key: &'a str, expected: &'a [u8], value: Bytes, ttl: Duration) -> StateFuture<'a, bool> {
+        self.counted().replace(key, expected, value, ttl)
+    }
+
+    fn delete_if<'a>(&'a self, key: &'a str, expected: &'a [u8]) -> StateFuture<'a, bool> {
+        self.counted().delete_if(key, expected)
+    }
+
+    fn put_in_group<'a>(
+        &'a self,
+        group: &'a str,
+        member: &'a str,
+        value: Bytes,
+        ttl: Duration,
+        limit: usize,
+    ) -> StateFuture<'a, ()> {
+        self.counted().put_in_group(group, member, value, ttl, limit)
+    }
+
+    fn get_in_group<'a>(&'a self, group: &'a str, member: &'a str, ttl: Duration) -> StateFuture<'a, Option<Bytes>> {
+        self.counted().get_in_group(group, member, ttl)
+    }
+
+    fn delete_in_group<'a>(&'a self, group: &'a str, member: &'a str) -> StateFuture<'a, bool> {
+        self.counted().delete_in_group(group, member)
+    }
+
+    fn append<'a>(
+        &'a self,
+        log: &'a str,
+        event: Bytes,
+        once: Option<Once<'a>>,
+        limits: LogLimits,
+    ) -> StateFuture<'a, Option<EventId>> {
+        self.counted().append(log, event, once, limits)
+    }
+
+    fn read_log<'a>(&'a self, log: &'a str, after: Option<EventId>, max: usize) -> StateFuture<'a, Vec<(EventId, Bytes)>> {
+        self.counted().read_log(log, after, max)
+    }
+
+    fn publish<'a>(&'a self, topic: &'a str, message: Bytes) -> StateFuture<'a, ()> {
+        self.counted().publish(topic, message)
+    }
+
+    fn subscribe<'a>(&'a self, topic: &'a str) -> StateFuture<'a, Subscription> {
+        self.counted().subscribe(topic)
     }
 
     fn check(&self) -> StateFuture<'_, ()> {

@@ -1,13 +1,14 @@
 //! Makes a connection to whatever the URL names: one server, the master that Sentinels know of, or a cluster.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::select_ok;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, RedisConnectionInfo};
-use redis::{IntoConnectionInfo, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue};
+use redis::{IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::time::timeout;
 
 use super::error::{needs_credentials, reason};
@@ -43,15 +44,58 @@ impl Connection {
     }
 }
 
-/// Connects within [`CONNECT_LIMIT`] or fails.
+/// What is told of every message, and of the end of the connection.
+pub(super) type Receiver = Arc<dyn AsyncPushSender>;
+
+/// Makes a connection for commands within [`CONNECT_LIMIT`] or fails.
 pub(super) async fn connect(url: &RedisUrl) -> Result<Connection, StateError> {
-    let attempt = async {
+    in_time(async {
         match &url.topology {
             Topology::Server => server(url, &url.nodes[0], true).await.map(Connection::Server),
-            Topology::Sentinel { service } => master(url, service).await.map(Connection::Server),
+            Topology::Sentinel { service } => master(url, service, None).await.map(Connection::Server),
             Topology::Cluster => cluster(url).await.map(Connection::Cluster),
         }
-    };
+    })
+    .await
+}
+
+/// Makes a connection for subscriptions within [`CONNECT_LIMIT`] or fails. In a cluster any node will do, because each
+/// hears what is published on any other.
+pub(super) async fn connect_to_subscribe(url: &RedisUrl, receiver: Receiver) -> Result<MultiplexedConnection, StateError> {
+    in_time(async {
+        match &url.topology {
+            Topology::Server => receiving_server(url, &url.nodes[0], Some(receiver)).await,
+            Topology::Sentinel { service } => master(url, service, Some(receiver)).await,
+            Topology::Cluster => {
+                let ways = url.nodes.iter().map(|node| {
+                    let receiver = receiver.clone();
+                    Box::pin(async move {
+                        let mut connection = receiving_server(url, node, Some(receiver)).await?;
+                        check_subscriber(url, &mut connection).await?;
+                        Ok(connection)
+                    })
+                });
+                select_ok(ways).await.map(|(connection, _)| connection)
+            }
+        }
+    })
+    .await
+}
+
+/// Does a connection made by [`connect_to_subscribe`] still bring what is published? A node that is cut off from its
+/// cluster answers and hears nothing.
+pub(super) async fn check_subscriber(url: &RedisUrl, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    if url.topology != Topology::Cluster {
+        return redis::cmd("PING").query_async(connection).await;
+    }
+    let state: String = redis::cmd("CLUSTER").arg("INFO").query_async(connection).await?;
+    if state.lines().any(|line| line == "cluster_state:ok") {
+        return Ok(());
+    }
+    Err(RedisError::from((ErrorKind::Server(ServerErrorKind::ClusterDown), "the node is not in a working cluster")))
+}
+
+async fn in_time<T>(attempt: impl Future<Output = RedisResult<T>>) -> Result<T, StateError> {
     match timeout(CONNECT_LIMIT, attempt).await {
         Ok(result) => result.map_err(|error| StateError { reason: reason(&error) }),
         Err(_) => Err(StateError { reason: "Redis cannot be reached (timed out)".to_owned() }),
@@ -59,8 +103,23 @@ pub(super) async fn connect(url: &RedisUrl) -> Result<Connection, StateError> {
 }
 
 async fn server(url: &RedisUrl, node: &Node, with_credentials: bool) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(NODE_LIMIT)).set_response_timeout(Some(ANSWER_LIMIT));
-    Client::open(info(url, node, with_credentials)?)?.get_multiplexed_async_connection_with_config(&config).await
+    open(info(url, node, with_credentials)?, config()).await
+}
+
+async fn receiving_server(url: &RedisUrl, node: &Node, receiver: Option<Receiver>) -> RedisResult<MultiplexedConnection> {
+    let Some(receiver) = receiver else { return server(url, node, true).await };
+    let info = info(url, node, true)?;
+    // Only in this version of the protocol can messages come between answers.
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    open(info.set_redis_settings(settings), config().set_push_sender(receiver)).await
+}
+
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(NODE_LIMIT)).set_response_timeout(Some(ANSWER_LIMIT))
+}
+
+async fn open(info: ConnectionInfo, config: AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
+    Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await
 }
 
 fn info(url: &RedisUrl, node: &Node, with_credentials: bool) -> RedisResult<ConnectionInfo> {
@@ -100,14 +159,15 @@ async fn cluster(url: &RedisUrl) -> RedisResult<ClusterConnection> {
 
 /// Asks all Sentinels at once and takes the first whose answer proves right: one that is cut off from the others goes
 /// on naming a master that is none any more.
-async fn master(url: &RedisUrl, service: &str) -> RedisResult<MultiplexedConnection> {
+async fn master(url: &RedisUrl, service: &str, receiver: Option<Receiver>) -> RedisResult<MultiplexedConnection> {
     let ways = url.nodes.iter().map(|sentinel| {
+        let receiver = receiver.clone();
         Box::pin(async move {
             let node = ask_sentinel(url, sentinel, service).await?;
-            let mut connection = server(url, &node, true).await?;
+            let mut connection = receiving_server(url, &node, receiver).await?;
             let role: Vec<Value> = redis::cmd("ROLE").query_async(&mut connection).await?;
             if role.first() != Some(&Value::BulkString(b"master".to_vec())) {
-                return Err(RedisError::from((redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly), "not the master")));
+                return Err(RedisError::from((ErrorKind::Server(ServerErrorKind::ReadOnly), "not the master")));
             }
             Ok(connection)
         })
@@ -127,7 +187,6 @@ async fn ask_sentinel(url: &RedisUrl, sentinel: &Node, service: &str) -> RedisRe
         }
         answer => answer?,
     };
-    let (host, port) =
-        answer.ok_or_else(|| RedisError::from((redis::ErrorKind::MasterNameNotFoundBySentinel, "unknown service")))?;
+    let (host, port) = answer.ok_or_else(|| RedisError::from((ErrorKind::MasterNameNotFoundBySentinel, "unknown service")))?;
     Ok(Node { host, port })
 }

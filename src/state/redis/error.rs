@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use crate::state::StateError;
+
 /// Why an operation failed.
 pub(super) fn reason(error: &RedisError) -> String {
     if error.is_timeout() {
-        return "Redis did not answer in time".to_owned();
+        return late().reason;
     }
     let text = match error.kind() {
         ErrorKind::AuthenticationFailed => "Redis refuses the credentials",
@@ -19,7 +21,9 @@ pub(super) fn reason(error: &RedisError) -> String {
         ErrorKind::Server(ServerErrorKind::BusyLoading) => "Redis is still loading its data",
         ErrorKind::Server(ServerErrorKind::MasterDown) => "Redis is a replica without its master",
         ErrorKind::Server(ServerErrorKind::ClusterDown) => "the Redis cluster is down",
-        ErrorKind::Server(ServerErrorKind::NoPerm) => "the Redis user lacks permission for SET, GETEX or DEL on pressmark:*",
+        ErrorKind::Server(ServerErrorKind::NoPerm) => {
+            "the Redis user lacks permission for a command, or for the keys and channels pressmark:*"
+        }
         ErrorKind::Io => return cannot_be_reached(error),
         _ => match error.code() {
             Some("NOAUTH" | "WRONGPASS") => "Redis refuses the credentials",
@@ -29,6 +33,11 @@ pub(super) fn reason(error: &RedisError) -> String {
         },
     };
     text.to_owned()
+}
+
+/// Nothing came back while a caller can wait.
+pub(super) fn late() -> StateError {
+    StateError { reason: "Redis did not answer in time".to_owned() }
 }
 
 fn cannot_be_reached(error: &RedisError) -> String {
@@ -50,7 +59,15 @@ pub(super) fn server_is_wrong(error: &RedisError) -> bool {
         error.kind(),
         ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading)
     );
+    // Redis before 7 wraps what a command within a script answered.
+    let demoted = demoted || error.detail().is_some_and(|detail| detail.contains("-READONLY"));
     demoted || error.is_timeout() || error.is_connection_dropped() || error.is_unrecoverable_error()
+}
+
+/// Does the user lack a right? Within scripts this has no code of its own.
+fn is_forbidden(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm)
+        || error.detail().is_some_and(|detail| detail.starts_with("The user executing the script can't"))
 }
 
 /// Does the server want credentials that it was not given?

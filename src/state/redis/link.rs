@@ -8,11 +8,11 @@ use tokio::time::{Instant, timeout};
 
 use super::RedisUrl;
 use super::connect::{Connection, connect};
-use super::error::{reason, server_is_wrong};
+use super::error::{late, reason, server_is_wrong};
 use crate::state::StateError;
 
 /// One operation, with everything that it may have to wait for.
-const OPERATION_LIMIT: Duration = Duration::from_millis(2_500);
+pub(super) const OPERATION_LIMIT: Duration = Duration::from_millis(2_500);
 /// Between two attempts to connect: twice as long after each failure, up to the maximum.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const MAX_DELAY: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ impl Link {
     }
 
     /// Runs one command. A connection that turns out to be broken, or to lead to a server that is no longer the master,
-    /// is replaced and the command sent once more: all our commands may be repeated.
+    /// is replaced and the command sent once more: all our commands are made so that they may be repeated.
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, QueryError> {
         let attempts = async {
             let mut live = self.live().await?;
@@ -87,8 +87,7 @@ impl Link {
                 answer => answer.map_err(QueryError::Refused),
             }
         };
-        let late = || QueryError::Away(StateError { reason: "Redis did not answer in time".to_owned() });
-        timeout(OPERATION_LIMIT, attempts).await.unwrap_or_else(|_| Err(late()))
+        timeout(OPERATION_LIMIT, attempts).await.unwrap_or_else(|_| Err(QueryError::Away(late())))
     }
 
     /// The live connection, made now when there is none and it is not too soon to try again.
@@ -138,8 +137,10 @@ impl Link {
     }
 }
 
+/// How long to wait after this many failures in a row and one more.
+///
 /// Half of the delay is random, so that replicas do not all come back in the same moment.
-fn delay(failures: u32) -> Duration {
+pub(super) fn delay(failures: u32) -> Duration {
     let full = FIRST_DELAY.saturating_mul(1 << failures.min(10)).min(MAX_DELAY);
     full.mul_f64(0.5 + rand::random::<f64>() / 2.0)
 }

@@ -1,0 +1,72 @@
+//! What a key can hold in memory.
+
+use std::collections::{HashMap, VecDeque};
+use std::mem::size_of;
+
+use bytes::Bytes;
+
+use super::table::Weighed;
+use crate::state::EventId;
+
+pub(super) enum Item {
+    Record(Bytes),
+    Group(Group),
+    Log(Log),
+}
+
+/// The members of a group, without their records.
+#[derive(Default)]
+pub(super) struct Group {
+    /// Each with the number of its last use: the higher, the later.
+    pub(super) members: HashMap<Box<str>, u64>,
+}
+
+#[derive(Default)]
+pub(super) struct Log {
+    events: VecDeque<(EventId, Bytes)>,
+    bytes: usize,
+}
+
+/// What an event costs beside its content.
+const EVENT_BYTES: usize = size_of::<(EventId, Bytes)>();
+/// What a member costs beside its name: maps keep room to grow.
+const MEMBER_BYTES: usize = 2 * size_of::<(Box<str>, u64)>();
+
+impl Log {
+    pub(super) fn push(&mut self, id: EventId, event: Bytes, max_events: usize) {
+        self.bytes += event.len() + EVENT_BYTES;
+        self.events.push_back((id, event));
+        while self.events.len() > max_events
+            && let Some((_, event)) = self.events.pop_front()
+        {
+            self.bytes -= event.len() + EVENT_BYTES;
+        }
+    }
+
+    pub(super) fn after(&self, after: Option<EventId>) -> impl Iterator<Item = &(EventId, Bytes)> {
+        // `None` comes before every id.
+        let start = self.events.partition_point(|(id, _)| Some(*id) <= after);
+        self.events.range(start..)
+    }
+}
+
+impl Group {
+    pub(super) fn touch(&mut self, member: &str) {
+        let next = self.members.values().max().map_or(0, |last| last + 1);
+        self.members.insert(member.into(), next);
+    }
+
+    pub(super) fn unused_for_longest(&self) -> Option<Box<str>> {
+        self.members.iter().min_by_key(|(_, used)| **used).map(|(member, _)| member.clone())
+    }
+}
+
+impl Weighed for Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Record(value) => value.len(),
+            Self::Group(group) => group.members.keys().map(|member| member.len() + MEMBER_BYTES).sum(),
+            Self::Log(log) => log.bytes,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Event logs: in order, bounded, each event once.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use pressmark::state::{EventId, LogLimits, Once, SharedState, Signal};
+use tokio::time::sleep;
+
+use super::TTL;
+
+pub(crate) const LIMITS: LogLimits = LogLimits { max_events: 1_000, ttl: TTL };
+
+pub(crate) async fn hold(first: &dyn SharedState, second: &dyn SharedState) {
+    tokio::join!(
+        events_are_read_in_order(first, second),
+        the_oldest_go(first),
+        none_is_lost_or_out_of_order(first, second),
+        once_is_once(first, second),
+        a_log_expires_and_its_ids_go_on(first),
+        followers_are_told(first, second),
+    );
+}
+
+fn event(number: usize) -> Bytes {
+    Bytes::from(format!("event {number}\r\n\0"))
+}
+
+pub(crate) async fn append(state: &dyn SharedState, log: &str, event: Bytes) -> EventId {
+    state.append(log, event, None, LIMITS).await.expect("an answer").expect("it is new")
+}
+
+pub(crate) async fn read(state: &dyn SharedState, log: &str, after: Option<EventId>) -> Vec<(EventId, Bytes)> {
+    state.read_log(log, after, 10_000).await.expect("a read")
+}
+
+async fn events_are_read_in_order(first: &dyn SharedState, second: &dyn SharedState) {
+    let log = "pressmark:log:order";
+    assert!(read(second, log, None).await.is_empty());
+    let mut written = Vec::new();
+    for number in 0..20 {
+        written.push((append(first, log, event(number)).await, event(number)));
+    }
+    assert!(written.is_sorted_by(|a, b| a.0 < b.0), "{written:?}");
+    assert_eq!(read(second, log, None).await, written);
+    assert_eq!(read(second, log, Some(EventId { ms: 0, seq: 0 })).await, written);
+    assert_eq!(read(second, log, Some(written[6].0)).await, written[7..]);
+    assert_eq!(second.read_log(log, Some(written[6].0), 3).await.expect("a read"), written[7..10]);
+    for max in [0, 20, usize::MAX] {
+        assert_eq!(second.read_log(log, None, max).await.expect("a read"), written[..max.min(20)]);
+    }
+    for after in [written[19].0, EventId { ms: u64::MAX, seq: 0 }, EventId { ms: u64::MAX, seq: u64::MAX }] {
+        assert!(read(second, log, Some(after)).await.is_empty(), "{after}");
+    }
+    // An id between two of them need not be one of them.
+    let between = EventId { ms: written[0].0.ms - 1, seq: u64::MAX };
+    assert_eq!(read(second, log, Some(between)).await, written);
+}
+
+async fn the_oldest_go(state: &dyn SharedState) {
+    let (log, limits) = ("pressmark:log:trimmed", LogLimits { max_events: 5, ttl: TTL });
+    for number in 0..12 {
+        state.append(log, event(number), None, limits).await.expect("an answer").expect("it is new");
+    }
+    let kept: Vec<_> = read(state, log, None).await.into_iter().map(|(_, event)| event).collect();
+    assert_eq!(kept, (7..12).map(event).collect::<Vec<_>>());
+}
+
+async fn none_is_lost_or_out_of_order(first: &dyn SharedState, second: &dyn SharedState) {
+    let log = "pressmark:log:crowd";
+    let appends = (0..100).map(|number| append(if number % 2 == 0 { first } else { second }, log, event(number)));
+    let mut written: Vec<_> = join_all(appends).await.into_iter().enumerate().map(|(number, id)| (id, event(number))).collect();
+    written.sort();
+    assert!(written.is_sorted_by(|a, b| a.0 < b.0), "each id is its own: {written:?}");
+    assert_eq!(read(second, log, None).await, written);
+}
+
+async fn once_is_once(first: &dyn SharedState, second: &dyn SharedState) {
+    let log = "pressmark:log:once";
+    let say = async |state: &dyn SharedState, field, value: &'static str| {
+        state.append(log, Bytes::from(value), Some(Once { field, value }), LIMITS).await.expect("an answer")
+    };
+    let tries = (0..100).map(|number| say(if number % 2 == 0 { first } else { second }, "one", "v1"));
+    let appended: Vec<_> = join_all(tries).await.into_iter().flatten().collect();
+    assert_eq!(appended.len(), 1, "{appended:?}");
+    assert!(say(first, "two", "v1").await.is_some(), "another field");
+    assert!(say(second, "one", "v2").await.is_some(), "another value");
+    assert!(say(first, "one", "v2").await.is_none());
+    assert!(say(first, "one", "v1").await.is_some(), "only the last value counts");
+    assert!(say(second, "two", "v1").await.is_none(), "each field has its own");
+    append(first, log, Bytes::from_static(b"v1")).await;
+    let values: Vec<_> = read(first, log, None).await.into_iter().map(|(_, event)| event).collect();
+    assert_eq!(values, ["v1", "v1", "v2", "v1", "v1"]);
+}
+
+async fn a_log_expires_and_its_ids_go_on(state: &dyn SharedState) {
+    let (log, soon) = ("pressmark:log:short", Duration::from_millis(300));
+    let (once, limits) = (Once { field: "field", value: "value" }, LogLimits { max_events: 10, ttl: soon });
+    let first = state.append(log, event(0), Some(once), limits).await.expect("an answer").expect("it is new");
+    sleep(soon / 2).await;
+    let second = state.append(log, event(1), None, limits).await.expect("an answer").expect("it is new");
+    sleep(soon * 2 / 3).await;
+    assert_eq!(read(state, log, None).await, [(first, event(0)), (second, event(1))], "an append refreshes it");
+    sleep(soon).await;
+    assert!(read(state, log, None).await.is_empty());
+    let third = state.append(log, event(2), Some(once), limits).await.expect("an answer").expect("what it had is forgotten");
+    assert!(third > second, "{third} {second}");
+    assert_eq!(read(state, log, Some(second)).await, [(third, event(2))]);
+}
+
+async fn followers_are_told(first: &dyn SharedState, second: &dyn SharedState) {
+    let (log, once) = ("pressmark:log:followed", Some(Once { field: "field", value: "value" }));
+    let mut told = second.subscribe(log).await.expect("a subscription");
+    let mut seen = Vec::new();
+    for number in 0..3 {
+        let id = append(first, log, event(number)).await;
+        assert_eq!(told.next().await, Signal::Message(Bytes::new()));
+        let news = read(second, log, seen.last().copied()).await;
+        assert_eq!(news, [(id, event(number))]);
+        seen.push(id);
+    }
+    first.append(log, event(3), once, LIMITS).await.expect("an answer").expect("it is new");
+    assert_eq!(first.append(log, event(3), once, LIMITS).await.expect("an answer"), None);
+    first.publish(log, Bytes::from_static(b"end")).await.expect("a message");
+    assert_eq!(told.next().await, Signal::Message(Bytes::new()));
+    assert_eq!(told.next().await, Signal::Message(Bytes::from_static(b"end")), "what is not appended is not told");
+}
