@@ -15,9 +15,10 @@ use url::Url;
 
 use crate::auth::{AuthConfig, AuthSetupError, Authenticator, KeySource, RefreshPolicy};
 use crate::call::Lanes;
+use crate::changes::Notifier;
 use crate::config::{AuthSettings, Config, StateConfig};
 use crate::files::{Tree, TreeError};
-use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness};
+use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness, Shutdown, ShutdownTrigger};
 use crate::mcp::{Features, RequestStates, ServerInfo, read_sealing_keys};
 use crate::path::TreePath;
 use crate::prompts::{Prompt, PromptRegistry};
@@ -51,6 +52,7 @@ pub struct App {
 pub struct BoundApp {
     listener: TcpListener,
     router: axum::Router,
+    stopping: ShutdownTrigger,
     url: Url,
     banner: String,
 }
@@ -128,7 +130,9 @@ impl App {
         let prompts = PromptRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout);
         let resources = ResourceRegistry::new(lanes, max_result_bytes, timeout);
         let request_states = request_states(config.seal_keys.as_deref(), &tree)?;
-        Ok(Self { config, tree, state, request_states, features: Features { tools, prompts, resources } })
+        let notifier = Notifier::start(Arc::clone(&state));
+        let features = Features { tools, prompts, resources, notifier };
+        Ok(Self { config, tree, state, request_states, features })
     }
 
     /// Adds a tool of your own, after those on files.
@@ -139,6 +143,12 @@ impl App {
     pub fn with<T: Tool>(mut self, tool: T) -> Self {
         self.features.tools = self.features.tools.with(tool);
         self
+    }
+
+    /// Tells clients that tools, prompts or resources of your own have changed.
+    #[must_use]
+    pub fn notifier(&self) -> Notifier {
+        self.features.notifier.clone()
     }
 
     /// Adds a prompt of your own.
@@ -178,6 +188,7 @@ impl App {
         let resource = ProtectedResource::new(base.as_str(), auth.jwt.as_ref().and_then(|jwt| jwt.issuer.as_deref()));
         let loopback = local.ip().is_loopback();
         let authenticator = Arc::new(Authenticator::start(auth).await?);
+        let (stopping, shutdown) = Shutdown::new();
         let options = HttpOptions {
             info: server_info(&self.features),
             request_states: self.request_states,
@@ -185,10 +196,11 @@ impl App {
             resource,
             origins: Origins::new(self.config.allow_origin.iter().chain([&base]), loopback),
             readiness: Readiness { state: self.state, tree: self.tree, authenticator },
+            shutdown,
             max_request_bytes: self.config.max_request_bytes,
             body_timeout: self.config.request_timeout,
         };
-        Ok(BoundApp { listener, router: http::router(Arc::new(self.features), options), url, banner })
+        Ok(BoundApp { listener, router: http::router(Arc::new(self.features), options), stopping, url, banner })
     }
 
     fn banner(&self, url: &Url, auth: &AuthConfig) -> String {
@@ -227,6 +239,10 @@ impl BoundApp {
 
     /// Serves until `stop` is ready; then finishes the calls under way, within a limit of 25 s.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let stop = async {
+            stop.await;
+            self.stopping.begin();
+        };
         let left = http::serve(self.listener, self.router, stop, DRAIN).await;
         if left > 0 {
             tracing::warn!(connections = left, "stopped before every call was finished");

@@ -9,6 +9,8 @@ pub mod files;
 pub mod search;
 pub mod state;
 
+pub mod changes;
+
 pub mod call;
 
 pub mod prompts;

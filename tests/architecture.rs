@@ -3,8 +3,23 @@
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up: each may use those before it.
-const ORDER: [&str; 14] =
-    ["path", "auth", "files", "search", "state", "call", "tools", "prompts", "resources", "mcp", "http", "config", "app", "cli"];
+const ORDER: [&str; 15] = [
+    "path",
+    "auth",
+    "files",
+    "search",
+    "state",
+    "changes",
+    "call",
+    "tools",
+    "prompts",
+    "resources",
+    "mcp",
+    "http",
+    "config",
+    "app",
+    "cli",
+];
 
 /// Where a crate may be named; nowhere else under `src`.
 const HOMES: [(&str, &[&str]); 8] = [

@@ -16,7 +16,7 @@ use tower::Service;
 
 use super::endpoint::Endpoint;
 use super::read_message::{Call, Rejection};
-use super::{respond, sse};
+use super::{listen_stream, respond, sse};
 use crate::auth::Principal;
 use crate::call::{Caller, Report, Reports};
 use crate::mcp::{
@@ -58,6 +58,7 @@ pub(super) async fn answer_in_batch(endpoint: &Endpoint, principal: &Arc<Princip
 
 fn finish(endpoint: &Endpoint, id: &RequestId, version: ProtocolVersion, result: Result<McpResult, McpError>) -> Response {
     match result {
+        Ok(McpResult::Listening(listening)) => listen_stream::respond(listening, id.clone(), endpoint.shutdown.clone()),
         Ok(result) => respond::json(StatusCode::OK, write_result(id, version, &endpoint.info, &result)),
         Err(error) => {
             respond::reject(&Rejection { id: Some(id.clone()), modern: version.is_modern(), error }, &endpoint.challenge)

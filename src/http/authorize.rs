@@ -9,7 +9,7 @@ use futures_util::future::Either;
 use tower::{Layer, Service};
 
 use crate::auth::{Denied, Principal};
-use crate::mcp::{Authorized, Features, McpError, Method, Named, Reference, Request};
+use crate::mcp::{Authorized, Features, Filter, McpError, Method, Named, Reference, Request};
 use crate::resources::AuthorizedResource;
 
 /// Turns requests that name things into requests that hold proofs.
@@ -87,6 +87,11 @@ fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Aut
         }
         Method::Complete(Reference::Template(uri), completing) => {
             Method::Complete(Reference::Template(resource(features, principal, uri)?), completing)
+        }
+        Method::Listen(Filter { tools, prompts, resources, updates }) => {
+            // What the caller may not watch is not agreed to (2026-07-28, basic/patterns/subscriptions, "Acknowledgment").
+            let updates = updates.into_iter().filter_map(|uri| features.resources.authorize(principal, &uri).ok()).collect();
+            Method::Listen(Filter { tools, prompts, resources, updates })
         }
     };
     Ok(Request { caller, version, method, retry })

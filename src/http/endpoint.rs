@@ -18,6 +18,7 @@ use super::challenge::Challenge;
 use super::log::Summary;
 use super::read_message::{Call, Incoming, Rejection, read_message};
 use super::respond::{self, Refusal};
+use super::shutdown::Shutdown;
 use crate::auth::Principal;
 use crate::mcp::{Dispatch, Method, ServerInfo};
 
@@ -30,6 +31,8 @@ pub(super) struct Endpoint {
     pub info: Arc<ServerInfo>,
     /// What a caller without permission is told.
     pub challenge: Arc<Challenge>,
+    /// When streams have to end.
+    pub shutdown: Shutdown,
     /// The largest body, in bytes.
     pub max_request_bytes: usize,
     /// How long a body may take to arrive.
@@ -154,5 +157,6 @@ pub(super) fn names(call: &Call) -> (&'static str, Option<&str>) {
         Method::ListTemplates => ("resources/templates/list", None),
         Method::ReadResource(_) => ("resources/read", None),
         Method::Complete(..) => ("completion/complete", None),
+        Method::Listen(_) => ("subscriptions/listen", None),
     }
 }

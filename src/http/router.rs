@@ -22,6 +22,7 @@ use super::health::{self, Readiness};
 use super::log::log_request;
 use super::origin::Origins;
 use super::respond::Refusal;
+use super::shutdown::Shutdown;
 use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
 use crate::auth::Authenticator;
 use crate::mcp::{Dispatch, Features, RequestStates, ServerInfo};
@@ -40,6 +41,8 @@ pub struct HttpOptions {
     pub origins: Origins,
     /// What `/readyz` looks at.
     pub readiness: Readiness,
+    /// When streams have to end.
+    pub shutdown: Shutdown,
     /// The largest request body, in bytes.
     pub max_request_bytes: usize,
     /// How long a request body may take to arrive.
@@ -52,6 +55,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Router {
         service: AuthorizeLayer::new(Arc::clone(&features)).layer(Dispatch::new(features, options.request_states)),
         info: Arc::new(options.info),
         challenge: Arc::new(Challenge::new(&options.resource)),
+        shutdown: options.shutdown,
         max_request_bytes: options.max_request_bytes,
         body_timeout: options.body_timeout,
     };

@@ -22,6 +22,15 @@ pub(super) fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Re
     response
 }
 
+/// One event, and then others.
+pub(super) fn first(
+    event: Bytes,
+    rest: impl Stream<Item = Bytes> + Send + 'static,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    use futures_util::StreamExt as _;
+    futures_util::stream::iter([event]).chain(rest)
+}
+
 /// One event that carries a JSON message. JSON text has no line ends of its own: they are escaped.
 pub(super) fn event(message: &[u8]) -> Bytes {
     let mut event = Vec::with_capacity(message.len() + 24);

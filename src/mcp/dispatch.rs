@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tower::Service;
 
 use super::listed::{Listed, ListedPrompt, ListedTool};
+use super::listening::Listening;
 use super::request_state::Fingerprint;
 use super::{Authorized, Call, Features, McpError, McpResult, Method, ProtocolVersion, Reference, Request, RequestStates, Retry};
 use crate::call::{Caller, Round, ToolError, ToolErrorKind};
@@ -125,6 +126,7 @@ impl Dispatch {
             Method::Complete(Reference::Template(template), completing) => {
                 failing(template.complete(caller, completing).await, None).map(McpResult::Complete)
             }
+            Method::Listen(filter) => Ok(McpResult::Listening(Listening::start(features, caller, filter).await)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a server offers: its tools, prompts and resources.
 
+use crate::changes::Notifier;
 use crate::prompts::PromptRegistry;
 use crate::resources::ResourceRegistry;
 use crate::tools::ToolRegistry;
@@ -12,4 +13,6 @@ pub struct Features {
     pub prompts: PromptRegistry,
     /// What clients read.
     pub resources: ResourceRegistry,
+    /// Which of them have changed.
+    pub notifier: Notifier,
 }

@@ -39,6 +39,12 @@ impl RequestId {
         &self.0
     }
 
+    /// The id as a JSON value.
+    #[must_use]
+    pub fn to_value(&self) -> serde_json::Value {
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+
     fn parse(raw: &RawValue) -> Option<Self> {
         is_string_or_integer(raw.get()).then(|| Self(raw.get().into()))
     }

@@ -15,6 +15,9 @@ use crate::prompts::AuthorizedPrompt;
 use crate::resources::AuthorizedResource;
 use crate::tools::AuthorizedTool;
 
+/// Resources that one stream tells of, at most.
+const MAX_WATCHED: usize = 1_000;
+
 /// A request in which nothing is left to be read from headers or raw JSON.
 #[derive(Debug)]
 pub struct Request<S: Stage> {
@@ -84,6 +87,21 @@ pub enum Method<S: Stage> {
     ReadResource(S::Resource),
     /// `completion/complete`.
     Complete(Reference<S>, Completing),
+    /// `subscriptions/listen` (2026-07-28).
+    Listen(Filter<S>),
+}
+
+/// What a caller wants to be told of (2026-07-28, basic/patterns/subscriptions, "Notification Filter").
+#[derive(Debug)]
+pub struct Filter<S: Stage> {
+    /// When the list of tools changes.
+    pub tools: bool,
+    /// When the list of prompts changes.
+    pub prompts: bool,
+    /// When the list of resources changes.
+    pub resources: bool,
+    /// When one of these resources changes.
+    pub updates: Vec<S::Resource>,
 }
 
 /// Whose argument is completed.
@@ -153,6 +171,8 @@ pub struct Params<'a> {
     pub argument: Option<ArgumentParam>,
     /// `params.context` of completion/complete.
     pub context: Option<ContextParam>,
+    /// `params.notifications` of subscriptions/listen.
+    pub notifications: Option<FilterParam>,
     /// `params.inputResponses` of a further round.
     pub input_responses: Option<Answers>,
     /// `params.requestState` of a further round.
@@ -177,6 +197,16 @@ pub struct Meta<'a> {
     /// W3C Trace Context of the caller's span.
     #[serde(borrow)]
     pub traceparent: Option<Cow<'a, str>>,
+}
+
+/// `params.notifications` of subscriptions/listen.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FilterParam {
+    tools_list_changed: bool,
+    prompts_list_changed: bool,
+    resources_list_changed: bool,
+    resource_subscriptions: Vec<String>,
 }
 
 /// What `completion/complete` refers to.
@@ -249,6 +279,7 @@ impl<'a> Params<'a> {
             ("resources/templates/list", _) => Ok(Method::ListTemplates),
             ("resources/read", _) => self.uri().map(Method::ReadResource),
             ("completion/complete", _) => self.completion(),
+            ("subscriptions/listen", true) => self.filter().map(Method::Listen),
             _ => Err(McpError::MethodNotFound(name.chars().take(100).collect())),
         }
     }
@@ -268,6 +299,20 @@ impl<'a> Params<'a> {
 
     fn uri(&mut self) -> Result<String, McpError> {
         self.uri.take().map(Cow::into_owned).ok_or_else(|| missing("uri", "the resource's URI"))
+    }
+
+    fn filter(&mut self) -> Result<Filter<Named>, McpError> {
+        let filter = self.notifications.take().ok_or_else(|| missing("notifications", "what to be told of"))?;
+        let updates = filter.resource_subscriptions;
+        if updates.len() > MAX_WATCHED {
+            return Err(McpError::InvalidParams(format!("one stream tells of at most {MAX_WATCHED} resources; open several")));
+        }
+        Ok(Filter {
+            tools: filter.tools_list_changed,
+            prompts: filter.prompts_list_changed,
+            resources: filter.resources_list_changed,
+            updates,
+        })
     }
 
     fn completion(&mut self) -> Result<Method<Named>, McpError> {

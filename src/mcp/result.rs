@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{ListedPrompt, ListedTool, McpError, Page, ProtocolVersion, RequestId, ServerInfo};
+use super::{ListedPrompt, ListedTool, Listening, McpError, Page, ProtocolVersion, RequestId, ServerInfo};
 use crate::call::{Answers, Completion, Content, InputRequests, ResourceContents};
 use crate::prompts::PromptOutput;
 use crate::resources::{Resource, ResourcePage, ResourceTemplate};
@@ -46,6 +46,8 @@ pub enum McpResult {
     },
     /// Of `completion/complete`.
     Complete(Completion),
+    /// Of `subscriptions/listen`: answered by a stream.
+    Listening(Listening),
     /// Of a call that asks for something before it can go on.
     InputRequired {
         /// What has to be answered.
@@ -83,7 +85,8 @@ pub fn write_result(id: &RequestId, version: ProtocolVersion, info: &ServerInfo,
                 instructions: &info.instructions,
             },
         ),
-        McpResult::Empty => envelope.write(64, &Empty {}),
+        // A stream is answered when it ends, see `Listening::end`.
+        McpResult::Empty | McpResult::Listening(_) => envelope.write(64, &Empty {}),
         McpResult::ListTools(page) => {
             let tools = page.items.iter().map(|tool| tool.json(titled)).collect::<Vec<_>>();
             let size = tools.iter().map(|tool| tool.get().len() + 1).sum::<usize>() + 512;
@@ -216,24 +219,33 @@ impl<'a> Implementation<'a> {
 
 #[derive(Serialize)]
 struct Capabilities {
-    tools: Empty,
+    tools: Changing,
     #[serde(skip_serializing_if = "Option::is_none")]
-    prompts: Option<Empty>,
+    prompts: Option<Changing>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resources: Option<Empty>,
+    resources: Option<Changing>,
     #[serde(skip_serializing_if = "Option::is_none")]
     completions: Option<Empty>,
     logging: Empty,
 }
 
+/// A feature whose changes clients can be told of.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Changing {
+    list_changed: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    subscribe: bool,
+}
+
 impl Capabilities {
     fn of(info: &ServerInfo) -> Self {
-        let offered = |offered: bool| offered.then_some(Empty {});
+        let changing = Changing { list_changed: true, subscribe: false };
         Self {
-            tools: Empty {},
-            prompts: offered(info.prompts),
-            resources: offered(info.resources),
-            completions: offered(info.prompts || info.resources),
+            tools: changing,
+            prompts: info.prompts.then_some(changing),
+            resources: info.resources.then_some(Changing { subscribe: true, ..changing }),
+            completions: (info.prompts || info.resources).then_some(Empty {}),
             logging: Empty {},
         }
     }

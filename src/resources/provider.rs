@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use futures_util::stream::BoxStream;
+
 use super::{ResourcePage, ResourceTemplate, ResourceWatch};
 use crate::auth::Scope;
 use crate::call::{CallContext, Completing, Completion, Interrupted, Lane, ResourceContents};
@@ -47,6 +49,15 @@ pub trait ResourceProvider: Send + Sync + 'static {
     /// # Errors
     /// `NotFound` as for [`Self::read`], or what kept it from watching.
     fn watch(&self, _cx: &CallContext, _uri: &str) -> impl Future<Output = Result<Option<ResourceWatch>, Interrupted>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// Signals each time that the set of resources which this caller may list has changed. `None`, unless overridden: a
+    /// set that stands still, or that [`Notifier::list_changed`](crate::changes::Notifier::list_changed) tells of.
+    ///
+    /// # Errors
+    /// What kept it from watching.
+    fn watch_list(&self, _cx: &CallContext) -> impl Future<Output = Result<Option<BoxStream<'static, ()>>, Interrupted>> + Send {
         std::future::ready(Ok(None))
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::BoxStream;
+
 use super::{ResourcePage, ResourceProvider, ResourceTemplate, ResourceWatch, ResourcesSpec};
 use crate::auth::{Denied, Principal};
 use crate::call::{
@@ -43,6 +45,7 @@ trait ErasedProvider: Send + Sync {
     fn read<'a>(&'a self, cx: &'a CallContext, uri: &'a str) -> RoundFuture<'a, Vec<ResourceContents>>;
     fn complete<'a>(&'a self, cx: &'a CallContext, template: &'a str, completing: &'a Completing) -> RoundFuture<'a, Completion>;
     fn watch<'a>(&'a self, cx: &'a CallContext, uri: &'a str) -> RoundFuture<'a, Option<ResourceWatch>>;
+    fn watch_list<'a>(&'a self, cx: &'a CallContext) -> RoundFuture<'a, Option<BoxStream<'static, ()>>>;
 }
 
 impl<P: ResourceProvider> ErasedProvider for P {
@@ -64,6 +67,10 @@ impl<P: ResourceProvider> ErasedProvider for P {
 
     fn watch<'a>(&'a self, cx: &'a CallContext, uri: &'a str) -> RoundFuture<'a, Option<ResourceWatch>> {
         Box::pin(ResourceProvider::watch(self, cx, uri))
+    }
+
+    fn watch_list<'a>(&'a self, cx: &'a CallContext) -> RoundFuture<'a, Option<BoxStream<'static, ()>>> {
+        Box::pin(ResourceProvider::watch_list(self, cx))
     }
 }
 
@@ -121,6 +128,21 @@ impl ResourceRegistry {
             }
         }
         Round::Done(Ok(ResourcePage::default()))
+    }
+
+    /// Signals each time that the set of resources which this caller may list has changed. What cannot be watched now is
+    /// left out.
+    pub async fn watch_list(&self, caller: &Caller) -> Vec<BoxStream<'static, ()>> {
+        let mut streams = Vec::new();
+        for registered in &self.providers {
+            if caller.principal.holds_all(registered.spec.scopes) {
+                let authorized = self.proof(registered, &caller.principal, String::new());
+                if let Round::Done(Ok(Some(stream))) = authorized.watch_list(caller.clone()).await {
+                    streams.push(stream);
+                }
+            }
+        }
+        streams
     }
 
     /// May this caller use the resource of this URI? Whether it may see that very resource is the provider's decision.
@@ -186,6 +208,11 @@ impl AuthorizedResource {
     pub async fn watch(self, caller: Caller) -> Round<Option<ResourceWatch>> {
         let (provider, uri) = (Arc::clone(&self.provider), self.uri.clone());
         self.round(caller, move |cx| Box::pin(async move { provider.watch(cx, &uri).await })).await
+    }
+
+    async fn watch_list(self, caller: Caller) -> Round<Option<BoxStream<'static, ()>>> {
+        let provider = Arc::clone(&self.provider);
+        self.round(caller, move |cx| Box::pin(async move { provider.watch_list(cx).await })).await
     }
 
     async fn list(self, caller: Caller, cursor: Option<String>) -> Round<ResourcePage> {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
-use crate::call::{CallContext, Interrupted, Lane};
-use crate::files::{Tree, Version, View};
+use crate::call::{CallContext, Elicitation, Interrupted, Lane, ToolError, ToolErrorKind};
+use crate::files::{FileError, Removed, Tree, Version, View};
 use crate::path::TreePath;
 
 /// The tool.
@@ -25,7 +25,7 @@ pub struct DeleteFileArgs {
     pub path: TreePath,
     /// Delete the file only if it still has this version, as read_file or get_file_info gave it. Not for folders.
     pub if_match: Option<Version>,
-    /// Delete a folder with everything in it. Without it only an empty folder is deleted.
+    /// Delete a folder with everything in it, without asking the user.
     #[serde(default)]
     pub recursive: bool,
 }
@@ -54,7 +54,8 @@ impl Tool for DeleteFile {
         name: "delete_file",
         title: "Delete a file or folder",
         description: "Deletes a file or an empty folder for good; there is no way back. A folder with content is deleted only \
-                      with `recursive: true`; look into it with list_directory first. With `if_match`, a version that \
+                      with `recursive: true`, or after the user has agreed where the client can ask; look into it with \
+                      list_directory first. With `if_match`, a version that \
                       read_file or get_file_info gave, a file is deleted only if nobody has changed it since. Of a symbolic \
                       link only the link is deleted, never what it leads to.",
         scopes: &[Scope::Files(Permission::Delete)],
@@ -71,17 +72,52 @@ impl Tool for DeleteFile {
     }
 
     async fn call(&self, cx: &CallContext, args: DeleteFileArgs) -> Result<ToolOutput<DeleteFileOutput>, Interrupted> {
-        let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));
-        cx.run(move |flag| {
-            let DeleteFileArgs { path, if_match, recursive } = args;
-            let removed = view.remove(&path, if_match.as_ref(), recursive, &|| flag.is_set())?;
-            let text = match removed.folders {
-                0 => format!("Deleted {path}."),
-                folders => format!("Deleted {path}: {} files and {folders} folders.", removed.files),
-            };
-            Ok(ToolOutput::text(text, DeleteFileOutput { path, files: removed.files, folders: removed.folders }))
-        })
-        .await
-        .map_err(Interrupted::from)
+        let removed = match self.remove(cx, &args, args.recursive).await? {
+            Err(FileError::NotEmpty(_)) if cx.client().has_forms() => {
+                confirm(cx, &args.path)?;
+                self.remove(cx, &args, true).await?
+            }
+            removed => removed,
+        };
+        let Removed { files, folders } = removed.map_err(ToolError::from)?;
+        let path = args.path;
+        let text = match folders {
+            0 => format!("Deleted {path}."),
+            folders => format!("Deleted {path}: {files} files and {folders} folders."),
+        };
+        Ok(ToolOutput::text(text, DeleteFileOutput { path, files, folders }))
     }
+}
+
+impl DeleteFile {
+    async fn remove(
+        &self,
+        cx: &CallContext,
+        args: &DeleteFileArgs,
+        recursive: bool,
+    ) -> Result<Result<Removed, FileError>, ToolError> {
+        let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));
+        let DeleteFileArgs { path, if_match, .. } = args.clone();
+        cx.run(move |flag| Ok(view.remove(&path, if_match.as_ref(), recursive, &|| flag.is_set()))).await
+    }
+}
+
+/// Asks the user whether a folder may go with all its content.
+fn confirm(cx: &CallContext, path: &TreePath) -> Result<(), Interrupted> {
+    let question = Elicitation::form_of::<Confirmation>(format!(
+        "The folder {path} is not empty. Delete it with everything in it? There is no way back."
+    ));
+    let answer = cx.elicit("delete_content", &question)?;
+    if answer.accepted::<Confirmation>().is_some_and(|confirmation| confirmation.delete) {
+        return Ok(());
+    }
+    let problem = format!("the user did not agree to delete {path} with its content; nothing was changed");
+    Err(ToolError::new(ToolErrorKind::Forbidden, problem).into())
+}
+
+/// The form that the user fills in.
+#[derive(Deserialize, JsonSchema)]
+struct Confirmation {
+    /// Delete the folder with everything in it
+    delete: bool,
 }
