@@ -50,6 +50,19 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_CURSOR_TTL", value_name = "DURATION", help_heading = "Shared state")]
     pub cursor_ttl: Option<String>,
 
+    /// How long an unused session of a client that shakes hands stays good, such as 30m or 2h [default: 30m]
+    #[arg(long, env = "PRESSMARK_SESSION_TTL", value_name = "DURATION", help_heading = "Shared state")]
+    pub session_ttl: Option<String>,
+
+    /// Sessions of one caller, at most; one more ends the one that was unused for longest [default: 1000]
+    #[arg(long, env = "PRESSMARK_MAX_SESSIONS", value_name = "N", help_heading = "Limits")]
+    pub max_sessions: Option<usize>,
+
+    /// Close the connection of a session's stream after this long, such as 10m: its client comes back, to whichever replica
+    /// [default: never]
+    #[arg(long, env = "PRESSMARK_MAX_STREAM_AGE", value_name = "DURATION", help_heading = "Limits")]
+    pub max_stream_age: Option<String>,
+
     /// Keys that seal what calls learn while they wait for the user: one or two lines of 32 bytes in base64 or
     /// hexadecimal, the same on all replicas; the first one seals [default: a random one, for one replica]
     #[arg(long, env = "PRESSMARK_SEAL_KEYS", value_name = "FILE", help_heading = "Shared state")]
@@ -135,6 +148,12 @@ pub struct Config {
     pub state: StateConfig,
     /// How long an unused cursor lives.
     pub cursor_ttl: Duration,
+    /// How long an unused session lives.
+    pub session_ttl: Duration,
+    /// Sessions of one caller, at most.
+    pub max_sessions: usize,
+    /// How long the connection of a session's stream is held; `None`: as long as the client does.
+    pub max_stream_age: Option<Duration>,
     /// The file of the keys that seal what calls learn while they wait for their caller; `None`: a random key, which no
     /// other replica has.
     pub seal_keys: Option<PathBuf>,
@@ -214,6 +233,9 @@ impl Settings {
             allow_origin: list(self.allow_origin, file.allow_origin),
             state: self.state.or(file.state),
             cursor_ttl: self.cursor_ttl.or(file.cursor_ttl),
+            session_ttl: self.session_ttl.or(file.session_ttl),
+            max_sessions: self.max_sessions.or(file.max_sessions),
+            max_stream_age: self.max_stream_age.or(file.max_stream_age),
             seal_keys: self.seal_keys.or(file.seal_keys),
             jwt_issuer: self.jwt_issuer.or(file.jwt_issuer),
             jwks_file: self.jwks_file.or(file.jwks_file),
@@ -243,6 +265,13 @@ impl Settings {
             allow_origin: self.allow_origin.iter().map(|text| origin(text)).collect::<Result<_, _>>()?,
             state: state(self.state.as_deref().unwrap_or("memory"))?,
             cursor_ttl: duration("--cursor-ttl", self.cursor_ttl.as_deref(), Duration::from_secs(3600))?,
+            session_ttl: duration("--session-ttl", self.session_ttl.as_deref(), Duration::from_secs(1800))?,
+            max_sessions: at_least("--max-sessions", self.max_sessions.unwrap_or(1_000), 1)?,
+            max_stream_age: self
+                .max_stream_age
+                .as_deref()
+                .map(|text| duration("--max-stream-age", Some(text), Duration::ZERO))
+                .transpose()?,
             seal_keys: self.seal_keys.clone(),
             auth: self.auth(listen)?,
             max_result_bytes: at_least("--max-result-bytes", self.max_result_bytes.unwrap_or(40_000), MIN_RESULT_BYTES)?,

@@ -13,6 +13,8 @@ mod origin;
 mod read_message;
 mod respond;
 mod router;
+mod session;
+mod session_stream;
 mod shutdown;
 mod sse;
 pub mod well_known;
