@@ -7,54 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use pressmark::app::App;
 use pressmark::call::{CallContext, Interrupted, Lane};
 use pressmark::config::Settings;
 use pressmark::tools::{Effect, Tool, ToolOutput, ToolSpec};
 use serde_json::json;
 use support::client::McpClient;
-use tempfile::TempDir;
+use support::in_process::{Server, TOKEN};
 use tokio::sync::Notify;
-use tokio::sync::oneshot::{Sender, channel};
 use tokio::task::JoinHandle;
-
-const TOKEN: &str = "a-secret-token-for-tests";
-
-/// A server in this process, so that its tools can be ours.
-struct Server {
-    url: String,
-    stop: Sender<()>,
-    task: JoinHandle<()>,
-    _folder: TempDir,
-}
-
-impl Server {
-    async fn start(settings: Settings, with: impl FnOnce(App) -> App) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(folder.path().join("hello.txt"), "hello\n").expect("a file can be written");
-        let settings = Settings {
-            path: Some(folder.path().to_str().expect("UTF-8").to_owned()),
-            listen: Some("127.0.0.1:0".parse().expect("an address")),
-            dev_token: Some(TOKEN.to_owned()),
-            ..settings
-        };
-        let app = App::new(settings.resolve().expect("a configuration")).await.expect("parts");
-        let app = with(app).bind().await.expect("a port");
-        let url = app.url().as_str().trim_end_matches("/mcp").to_owned();
-        let (stop, stopped) = channel::<()>();
-        let task = tokio::spawn(app.serve(async { stopped.await.unwrap_or_default() }));
-        Self { url, stop, task, _folder: folder }
-    }
-
-    fn client(&self) -> McpClient {
-        McpClient::modern(&self.url, Some(TOKEN))
-    }
-
-    async fn stop(self) {
-        self.stop.send(()).expect("the server runs");
-        self.task.await.expect("it ends well");
-    }
-}
 
 const fn spec(name: &'static str, lane: Lane) -> ToolSpec {
     ToolSpec { name, title: name, description: "For a test.", scopes: &[], effect: Effect::ReadOnly, lane, ..ToolSpec::DEFAULT }

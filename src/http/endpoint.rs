@@ -16,7 +16,7 @@ use super::answer::{answer, answer_in_batch};
 use super::authorize::Authorize;
 use super::challenge::Challenge;
 use super::log::Summary;
-use super::read_message::{Call, Incoming, Rejection, Told, read_message};
+use super::read_message::{Call, Incoming, Rejection, Told, no_batches, read_message};
 use super::respond::{self, Refusal};
 use super::session;
 use super::shutdown::Shutdown;
@@ -82,17 +82,20 @@ async fn respond(
         }
         Ok(Incoming::Batch { calls, told }) if calls.is_empty() => Ok(tell(endpoint, &principal, headers, told).await),
         Ok(Incoming::Batch { calls, told }) => {
-            if let Err(refused) = session::tell(endpoint, &principal, headers, told).await {
-                return Ok(refused);
-            }
-            Ok(batch(endpoint, &principal, calls).await)
+            Ok(match session::tell(endpoint, &principal, headers, told).await {
+                Ok(session) if session.as_ref().is_some_and(|session| !session.version.has_batches()) => {
+                    respond::reject(&Rejection { id: None, modern: false, error: no_batches() }, &endpoint.challenge)
+                }
+                Ok(_) => batch(endpoint, &principal, calls).await,
+                Err(refused) => refused,
+            })
         }
     }
 }
 
 async fn tell(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderMap, told: Vec<Told>) -> Response {
     match session::tell(endpoint, principal, headers, told).await {
-        Ok(()) => respond::accepted(),
+        Ok(_) => respond::accepted(),
         Err(refused) => refused,
     }
 }

@@ -95,10 +95,15 @@ pub(super) fn read_message(headers: &HeaderMap, body: &Bytes) -> Result<Incoming
     read_one(&headers, text, body)
 }
 
+/// Why a batch is refused.
+pub(super) fn no_batches() -> McpError {
+    McpError::InvalidRequest("send one message in a body: only revision 2025-03-26 has batches".to_owned())
+}
+
 fn read_batch(headers: &MessageHeaders<'_>, text: &str, body: &Bytes) -> Result<Incoming, McpError> {
     let version = headers.version()?.map_or(Some(ProtocolVersion::ASSUMED), ProtocolVersion::parse);
     if !version.is_some_and(ProtocolVersion::has_batches) {
-        return Err(McpError::InvalidRequest("send one message in a body: only revision 2025-03-26 has batches".to_owned()));
+        return Err(no_batches());
     }
     let messages: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| McpError::Parse(error.to_string()))?;
     if messages.is_empty() || messages.len() > MAX_BATCH {

@@ -100,21 +100,21 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: &Arc<Principal>, sess
     }
 }
 
-/// Takes what gets no answer.
+/// Takes what gets no answer, and gives the session that it came in.
 pub(super) async fn tell(
     endpoint: &Endpoint,
     principal: &Arc<Principal>,
     headers: &HeaderMap,
     told: Vec<Told>,
-) -> Result<(), Response> {
+) -> Result<Option<Arc<Session>>, Response> {
     let session = match find(endpoint, principal, headers).await {
         Ok(Found::Session(session)) => session,
-        Ok(Found::None) => return Ok(()),
+        Ok(Found::None) => return Ok(None),
         // An answer that is not taken must not look as if it were.
         Ok(Found::Away) if told.iter().any(|told| matches!(told, Told::Answer { .. })) => {
             return Err(Refusal::StateAway.into_response());
         }
-        Ok(Found::Away) => return Ok(()),
+        Ok(Found::Away) => return Ok(None),
         Err(error) => return Err(reject(endpoint, error)),
     };
     for told in told {
@@ -128,7 +128,7 @@ pub(super) async fn tell(
             return Err(Refusal::StateAway.into_response());
         }
     }
-    Ok(())
+    Ok(Some(session))
 }
 
 /// `GET /mcp`: the stream of what belongs to no call, or any stream of the session from where it broke off.

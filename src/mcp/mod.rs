@@ -9,6 +9,7 @@ mod listed;
 mod listening;
 mod message;
 mod notification;
+mod object;
 mod request;
 mod request_state;
 mod result;

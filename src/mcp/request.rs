@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::legacy::Session;
 use super::message::is_string_or_integer;
+use super::object::Object;
 use super::{McpError, ProtocolVersion, RequestId};
 use crate::call::{Answers, Caller, ClientCapabilities, Completing, LogLevel};
 use crate::prompts::AuthorizedPrompt;
@@ -178,11 +179,11 @@ pub struct Params<'a> {
     #[serde(rename = "ref")]
     pub reference: Option<ReferenceParam>,
     /// `params.argument` of completion/complete.
-    pub argument: Option<ArgumentParam>,
+    pub argument: Option<Object<ArgumentParam>>,
     /// `params.context` of completion/complete.
-    pub context: Option<ContextParam>,
+    pub context: Option<Object<ContextParam>>,
     /// `params.notifications` of subscriptions/listen.
-    pub notifications: Option<FilterParam>,
+    pub notifications: Option<Object<FilterParam>>,
     /// `params.level` of logging/setLevel.
     pub level: Option<LogLevel>,
     /// `params.requestId` of notifications/cancelled.
@@ -323,7 +324,7 @@ impl<'a> Params<'a> {
     }
 
     fn filter(&mut self) -> Result<Filter<Named>, McpError> {
-        let filter = self.notifications.take().ok_or_else(|| missing("notifications", "what to be told of"))?;
+        let Object(filter) = self.notifications.take().ok_or_else(|| missing("notifications", "what to be told of"))?;
         let updates = filter.resource_subscriptions;
         if updates.len() > MAX_WATCHED {
             return Err(McpError::InvalidParams(format!("one stream tells of at most {MAX_WATCHED} resources; open several")));
@@ -341,9 +342,9 @@ impl<'a> Params<'a> {
             ReferenceParam::Prompt { name } => Reference::Prompt(Call { name, arguments: None }),
             ReferenceParam::Resource { uri } => Reference::Template(uri),
         };
-        let ArgumentParam { name: argument, value } =
+        let Object(ArgumentParam { name: argument, value }) =
             self.argument.take().ok_or_else(|| missing("argument", "name and value of what is being typed"))?;
-        let known = self.context.take().unwrap_or_default().arguments;
+        let known = self.context.take().map_or_else(BTreeMap::new, |Object(context)| context.arguments);
         Ok(Method::Complete(reference, Completing { argument, value, known }))
     }
 }

@@ -15,7 +15,6 @@ mod output;
 mod paging;
 mod read_file;
 mod registry;
-mod rfc3339;
 mod schema;
 mod search_text;
 mod tool;

@@ -18,6 +18,7 @@ pub struct McpClient {
     token: Option<String>,
     revision: String,
     session: Option<String>,
+    capabilities: Value,
     next_id: AtomicU64,
 }
 
@@ -43,16 +44,28 @@ impl McpClient {
             token: token.map(str::to_owned),
             revision: MODERN.to_owned(),
             session: None,
+            capabilities: json!({}),
             next_id: AtomicU64::new(1),
         }
     }
 
+    /// The same client, declaring capabilities with each request.
+    pub fn declaring(self, capabilities: Value) -> Self {
+        Self { capabilities, ..self }
+    }
+
     /// A client that has shaken hands in this revision: `initialize`, then `notifications/initialized`.
     pub async fn legacy(url: &str, token: Option<&str>, revision: &str) -> Self {
+        Self::legacy_declaring(url, token, revision, json!({})).await
+    }
+
+    /// The same, with capabilities.
+    pub async fn legacy_declaring(url: &str, token: Option<&str>, revision: &str, capabilities: Value) -> Self {
         let mut client = Self::modern(url, token);
         client.revision = revision.to_owned();
         let params = json!({
-            "protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "pressmark-tests", "version": "1"},
+            "protocolVersion": revision, "capabilities": capabilities,
+            "clientInfo": {"name": "pressmark-tests", "version": "1"},
         });
         let reply = client.request("initialize", params).await;
         assert_eq!(reply.result()["protocolVersion"], *revision, "{}", reply.text);
@@ -103,7 +116,7 @@ impl McpClient {
         if self.revision == MODERN {
             let meta = params.as_object_mut().expect("params are an object").entry("_meta").or_insert_with(|| json!({}));
             meta["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
-            meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
+            meta["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
             meta["io.modelcontextprotocol/clientInfo"] = json!({"name": "pressmark-tests", "version": "1"});
         }
         json!({"jsonrpc": "2.0", "id": self.next_id.fetch_add(1, Ordering::Relaxed), "method": method, "params": params})
@@ -129,7 +142,13 @@ impl McpClient {
         }
         if self.revision == MODERN {
             set("mcp-method", method);
-            if let Some(name) = message["params"]["name"].as_str().filter(|_| method == "tools/call") {
+            let name = match method {
+                "tools/call" | "prompts/get" => message["params"]["name"].as_str(),
+                "resources/read" => message["params"]["uri"].as_str(),
+                "tasks/get" | "tasks/update" | "tasks/cancel" => message["params"]["taskId"].as_str(),
+                _ => None,
+            };
+            if let Some(name) = name {
                 set("mcp-name", name);
             }
         }

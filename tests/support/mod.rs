@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the harness")]
 
 pub mod client;
+pub mod in_process;
 pub mod issuer;
 pub mod nginx;
 pub mod node;

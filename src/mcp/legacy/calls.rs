@@ -98,7 +98,8 @@ impl Calls {
         let tool = tool_name(&method);
         let mut stop = self.0.signals.wait_as(call_signal(session, &id));
         let mut run = self.run(session, principal, method, Answers::new(), wants_progress, notifications);
-        let mut kept = None;
+        // Why the call cannot be kept, once that was tried.
+        let mut refused = None;
         loop {
             let step = tokio::select! {
                 biased;
@@ -106,7 +107,7 @@ impl Calls {
                 step = run.next() => step,
             };
             match step {
-                Step::Ended(Ok(McpResult::InputRequired { .. })) | Step::Message(_) | Step::Close(_) if kept.is_none() => {
+                Step::Ended(Ok(McpResult::InputRequired { .. })) | Step::Message(_) | Step::Close(_) if refused.is_none() => {
                     match self.keep(session, principal, &id, tool.clone(), message.clone()).await {
                         Ok((held, stream)) => {
                             tokio::spawn(self.clone().drive(held, run, Some(step), stop));
@@ -117,14 +118,14 @@ impl Calls {
                             if let Step::Ended(_) = step {
                                 return Answered::Whole(Err(error));
                             }
-                            kept = Some(error);
+                            refused = Some(error);
                         }
                     }
                 }
                 // Without a stream reports go nowhere.
                 Step::Message(_) | Step::Close(_) => {}
                 Step::Ended(Ok(McpResult::InputRequired { .. })) => {
-                    return Answered::Whole(Err(kept.unwrap_or(McpError::Internal)));
+                    return Answered::Whole(Err(refused.unwrap_or(McpError::Internal)));
                 }
                 Step::Ended(outcome) => return Answered::Whole(outcome),
             }
@@ -242,7 +243,7 @@ impl Calls {
     /// Stops what runs under names that begin like this, on any replica.
     fn stop(&self, name: &str) {
         self.0.signals.stop(name);
-        self.0.features.notifier.tell(json!({ "stop": name }));
+        (self.0.features.notifier.teller())(json!({ "stop": name }));
     }
 
     /// Begins to keep a call that this replica runs.
