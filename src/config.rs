@@ -62,6 +62,9 @@ pub struct Settings {
     /// [default: never]
     #[arg(long, env = "PRESSMARK_MAX_STREAM_AGE", value_name = "DURATION", help_heading = "Limits")]
     pub max_stream_age: Option<String>,
+    /// How long a call that became a task may run, and how long its result is kept, both from its beginning [default: 1h]
+    #[arg(long, env = "PRESSMARK_TASK_TTL", value_name = "DURATION", help_heading = "State")]
+    pub task_ttl: Option<String>,
 
     /// Keys that seal what calls learn while they wait for the user: one or two lines of 32 bytes in base64 or
     /// hexadecimal, the same on all replicas; the first one seals [default: a random one, for one replica]
@@ -154,6 +157,8 @@ pub struct Config {
     pub max_sessions: usize,
     /// How long the connection of a session's stream is held; `None`: as long as the client does.
     pub max_stream_age: Option<Duration>,
+    /// How long a task lives after its creation, and may run.
+    pub task_ttl: Duration,
     /// The file of the keys that seal what calls learn while they wait for their caller; `None`: a random key, which no
     /// other replica has.
     pub seal_keys: Option<PathBuf>,
@@ -236,6 +241,7 @@ impl Settings {
             session_ttl: self.session_ttl.or(file.session_ttl),
             max_sessions: self.max_sessions.or(file.max_sessions),
             max_stream_age: self.max_stream_age.or(file.max_stream_age),
+            task_ttl: self.task_ttl.or(file.task_ttl),
             seal_keys: self.seal_keys.or(file.seal_keys),
             jwt_issuer: self.jwt_issuer.or(file.jwt_issuer),
             jwks_file: self.jwks_file.or(file.jwks_file),
@@ -272,6 +278,7 @@ impl Settings {
                 .as_deref()
                 .map(|text| duration("--max-stream-age", Some(text), Duration::ZERO))
                 .transpose()?,
+            task_ttl: duration("--task-ttl", self.task_ttl.as_deref(), Duration::from_secs(3600))?,
             seal_keys: self.seal_keys.clone(),
             auth: self.auth(listen)?,
             max_result_bytes: at_least("--max-result-bytes", self.max_result_bytes.unwrap_or(40_000), MIN_RESULT_BYTES)?,

@@ -23,6 +23,7 @@ use super::shutdown::Shutdown;
 use crate::auth::Principal;
 use crate::mcp::legacy::{Calls, Sessions};
 use crate::mcp::{Dispatch, Method, ServerInfo};
+use crate::tools::HeaderParams;
 
 /// What every request needs; cheap to clone.
 #[derive(Clone)]
@@ -35,6 +36,8 @@ pub(super) struct Endpoint {
     pub calls: Calls,
     /// How long the connection of a session's stream is held.
     pub max_stream_age: Option<Duration>,
+    /// The arguments that tool calls repeat in headers.
+    pub header_params: Arc<HeaderParams>,
     /// How the server names itself.
     pub info: Arc<ServerInfo>,
     /// What a caller without permission is told.
@@ -73,7 +76,7 @@ async fn respond(
     check_content_type(headers)?;
     check_accept(headers)?;
     let body = read_body(endpoint, headers, body).await?;
-    match read_message(headers, &body) {
+    match read_message(headers, &endpoint.header_params, &body) {
         Err(rejection) => Ok(respond::reject(&rejection, &endpoint.challenge)),
         Ok(Incoming::Told(told)) => Ok(tell(endpoint, &principal, headers, vec![told]).await),
         Ok(Incoming::Call(call)) => {
@@ -81,15 +84,13 @@ async fn respond(
             Ok(answer(endpoint, principal, headers, call).await)
         }
         Ok(Incoming::Batch { calls, told }) if calls.is_empty() => Ok(tell(endpoint, &principal, headers, told).await),
-        Ok(Incoming::Batch { calls, told }) => {
-            Ok(match session::tell(endpoint, &principal, headers, told).await {
-                Ok(session) if session.as_ref().is_some_and(|session| !session.version.has_batches()) => {
-                    respond::reject(&Rejection { id: None, modern: false, error: no_batches() }, &endpoint.challenge)
-                }
-                Ok(_) => batch(endpoint, &principal, calls).await,
-                Err(refused) => refused,
-            })
-        }
+        Ok(Incoming::Batch { calls, told }) => Ok(match session::tell(endpoint, &principal, headers, told).await {
+            Ok(session) if session.as_ref().is_some_and(|session| !session.version.has_batches()) => {
+                respond::reject(&Rejection { id: None, modern: false, error: no_batches() }, &endpoint.challenge)
+            }
+            Ok(_) => batch(endpoint, &principal, calls).await,
+            Err(refused) => refused,
+        }),
     }
 }
 
@@ -187,6 +188,9 @@ pub(super) fn names(call: &Call) -> (&'static str, Option<&str>) {
         Method::ListTemplates => ("resources/templates/list", None),
         Method::ReadResource(_) => ("resources/read", None),
         Method::Complete(..) => ("completion/complete", None),
+        Method::GetTask(_) => ("tasks/get", None),
+        Method::UpdateTask(..) => ("tasks/update", None),
+        Method::CancelTask(_) => ("tasks/cancel", None),
         Method::Listen(_) => ("subscriptions/listen", None),
         Method::Subscribe(_) => ("resources/subscribe", None),
         Method::Unsubscribe(_) => ("resources/unsubscribe", None),

@@ -8,10 +8,12 @@ use http::HeaderMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::param_headers;
 use crate::call::{ClientCapabilities, LogLevel};
 use crate::mcp::{
     McpError, Message, Method, Named, Params, ProtocolVersion, ReportNotifications, RequestId, Retry, read_capabilities,
 };
+use crate::tools::HeaderParams;
 
 /// Messages in one batch, at most.
 const MAX_BATCH: usize = 64;
@@ -81,12 +83,12 @@ pub(super) struct Rejection {
     pub error: McpError,
 }
 
-/// Reads a body.
+/// Reads a body. `header_params` are the arguments that tool calls repeat in headers.
 ///
 /// # Errors
 /// [`Rejection`] when the whole body gets one error.
-pub(super) fn read_message(headers: &HeaderMap, body: &Bytes) -> Result<Incoming, Rejection> {
-    let headers = MessageHeaders(headers);
+pub(super) fn read_message(headers: &HeaderMap, header_params: &HeaderParams, body: &Bytes) -> Result<Incoming, Rejection> {
+    let headers = MessageHeaders { headers, params: header_params };
     let reject = |error| Rejection { id: None, modern: headers.are_modern(), error };
     let text = std::str::from_utf8(body).map_err(|_| reject(McpError::Parse("the body is not UTF-8".to_owned())))?;
     if text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('[') {
@@ -169,6 +171,11 @@ fn read_request(
     let method = params.method(name, version, body).map_err(malformed)?;
     // What the handshake revisions say once, for the session, the others say with each request.
     let modern = version.is_modern();
+    if let Method::CallTool(call) = &method
+        && let Some(expected) = headers.params.get(call.name.as_str()).filter(|_| modern)
+    {
+        param_headers::agree(headers, expected, call).map_err(malformed)?;
+    }
     let retry = if modern { params.retry() } else { Retry::default() };
     let meta = params.meta.unwrap_or_default();
     let declared = if modern { meta.client_capabilities } else { params.capabilities };
@@ -234,10 +241,11 @@ fn agree_modern(
     let name = match method {
         "tools/call" | "prompts/get" => params.name.as_deref(),
         "resources/read" => params.uri.as_deref(),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => params.task_id.as_deref(),
         _ => None,
     };
     if let Some(name) = name {
-        let header = headers.one("mcp-name")?.map(decode_sentinel).transpose()?;
+        let header = headers.one("mcp-name")?.map(|header| decode_sentinel("Mcp-Name", header)).transpose()?;
         headers.must_say("Mcp-Name", header.as_deref(), name)?;
     }
     Ok(version)
@@ -253,11 +261,14 @@ fn unsupported(requested: &str) -> McpError {
 }
 
 /// The headers that speak of the message.
-pub(super) struct MessageHeaders<'h>(pub(super) &'h HeaderMap);
+pub(super) struct MessageHeaders<'h> {
+    headers: &'h HeaderMap,
+    params: &'h HeaderParams,
+}
 
 impl<'h> MessageHeaders<'h> {
-    pub(super) fn version(&self) -> Result<Option<&'h str>, McpError> {
-        self.one("mcp-protocol-version")
+    fn version(&self) -> Result<Option<&'h str>, McpError> {
+        version(self.headers)
     }
 
     /// The revision leaves open which headers a notification needs; those that are there must say what it says.
@@ -275,12 +286,7 @@ impl<'h> MessageHeaders<'h> {
 
     /// The value of a header that may stand there once.
     pub(super) fn one(&self, name: &str) -> Result<Option<&'h str>, McpError> {
-        let mut values = self.0.get_all(name).iter();
-        let Some(value) = values.next() else { return Ok(None) };
-        if values.next().is_some() {
-            return Err(McpError::HeaderMismatch(format!("{name} stands there more than once")));
-        }
-        value.to_str().map(Some).map_err(|_| McpError::HeaderMismatch(format!("{name} contains invalid characters")))
+        header(self.headers, name)
     }
 
     fn must_say(&self, name: &str, header: Option<&str>, body: &str) -> Result<(), McpError> {
@@ -292,8 +298,23 @@ impl<'h> MessageHeaders<'h> {
     }
 }
 
+/// The revision that the headers name, whether it is spoken here or not.
+pub(super) fn version(headers: &HeaderMap) -> Result<Option<&str>, McpError> {
+    header(headers, "mcp-protocol-version")
+}
+
+/// The value of a header that may stand there once.
+pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, McpError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(McpError::HeaderMismatch(format!("{name} stands there more than once")));
+    }
+    value.to_str().map(Some).map_err(|_| McpError::HeaderMismatch(format!("{name} contains invalid characters")))
+}
+
 /// Decodes `=?base64?…?=`; any other value stands for itself ("Value Encoding").
-fn decode_sentinel(value: &str) -> Result<String, McpError> {
+pub(super) fn decode_sentinel(name: &str, value: &str) -> Result<String, McpError> {
     let Some(encoded) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) else {
         return Ok(value.to_owned());
     };
@@ -301,5 +322,5 @@ fn decode_sentinel(value: &str) -> Result<String, McpError> {
         .decode(encoded)
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| McpError::HeaderMismatch("Mcp-Name is not valid base64 of UTF-8 between =?base64? and ?=".to_owned()))
+        .ok_or_else(|| McpError::HeaderMismatch(format!("{name} is not valid base64 of UTF-8 between =?base64? and ?=")))
 }

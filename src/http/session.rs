@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::endpoint::{Endpoint, accepts};
 use super::log::Summary;
-use super::read_message::{Call, MessageHeaders, Rejection, Told};
+use super::read_message::{Call, Rejection, Told, header, version};
 use super::respond::{self, Refusal};
 use super::session_stream::{self, SessionStream};
 use super::sse;
@@ -48,8 +48,7 @@ impl Found {
 /// # Errors
 /// `UnknownSession`; `InvalidRequest` when the version in the headers is not the session's.
 pub(super) async fn find(endpoint: &Endpoint, principal: &Principal, headers: &HeaderMap) -> Result<Found, McpError> {
-    let headers = MessageHeaders(headers);
-    let Some(id) = headers.one(SESSION_ID.as_str())? else { return Ok(Found::None) };
+    let Some(id) = header(headers, SESSION_ID.as_str())? else { return Ok(Found::None) };
     let session = match endpoint.sessions.open(principal, id).await {
         Ok(session) => session.ok_or(McpError::UnknownSession)?,
         Err(error) => {
@@ -57,7 +56,7 @@ pub(super) async fn find(endpoint: &Endpoint, principal: &Principal, headers: &H
             return Ok(Found::Away);
         }
     };
-    match headers.version()? {
+    match version(headers)? {
         Some(version) if version != session.version.as_str() => Err(McpError::InvalidRequest(format!(
             "MCP-Protocol-Version is not the one that this session settled on, {}",
             session.version
@@ -168,7 +167,7 @@ async fn open(
         return Err(Refusal::NoEventStream.into_response());
     }
     let session = session_of(endpoint, principal, headers).await?;
-    let last = MessageHeaders(headers).one(LAST_EVENT_ID.as_str()).map_err(|error| reject(endpoint, error))?;
+    let last = header(headers, LAST_EVENT_ID.as_str()).map_err(|error| reject(endpoint, error))?;
     let unknown = || {
         let next = "it has expired or was never one of this session's: repeat the request that it belonged to";
         reject(endpoint, McpError::InvalidRequest(format!("Last-Event-ID names no stream; {next}")))
@@ -196,8 +195,8 @@ async fn end(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderMa
 
 /// The session that GET and DELETE cannot do without.
 async fn session_of(endpoint: &Endpoint, principal: &Principal, headers: &HeaderMap) -> Result<Arc<Session>, Response> {
-    let version = MessageHeaders(headers).version().map_err(|error| reject(endpoint, error))?;
-    if version.and_then(ProtocolVersion::parse).is_some_and(ProtocolVersion::is_modern) {
+    let named = version(headers).map_err(|error| reject(endpoint, error))?;
+    if named.and_then(ProtocolVersion::parse).is_some_and(ProtocolVersion::is_modern) {
         return Err(Refusal::MethodNotAllowed.into_response());
     }
     match find(endpoint, principal, headers).await {

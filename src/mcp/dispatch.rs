@@ -11,7 +11,10 @@ use super::legacy::{Session, Sessions};
 use super::listed::{Listed, ListedPrompt, ListedTool};
 use super::listening::Listening;
 use super::request_state::Fingerprint;
-use super::{Authorized, Call, Features, McpError, McpResult, Method, ProtocolVersion, Reference, Request, RequestStates, Retry};
+use super::tasks::Called;
+use super::{
+    Authorized, Call, Features, McpError, McpResult, Method, ProtocolVersion, Reference, Request, RequestStates, Retry, Tasks,
+};
 use crate::call::{Caller, ClientCapabilities, Round, ToolError, ToolErrorKind};
 use crate::tools::ToolResult;
 
@@ -30,6 +33,8 @@ pub struct ServerInfo {
     pub prompts: bool,
     /// Are there resources?
     pub resources: bool,
+    /// May calls become tasks?
+    pub tasks: bool,
 }
 
 /// The MCP service: takes requests whose permission is proved, gives results. Cheap to clone.
@@ -40,6 +45,7 @@ struct Inner {
     features: Arc<Features>,
     states: RequestStates,
     sessions: Sessions,
+    tasks: Tasks,
     tools: Listed<ListedTool>,
     prompts: Listed<ListedPrompt>,
 }
@@ -48,17 +54,18 @@ struct Inner {
 const PAGE: usize = 50;
 
 impl Dispatch {
-    /// A service over these features, which seals what calls learn in several rounds with `states`, for what belongs to `sessions`.
+    /// A service over these features, which seals what calls learn in several rounds with `states`, changes what belongs to
+    /// `sessions`, and leaves calls that outlive their request to `tasks`.
     #[must_use]
-    pub fn new(features: Arc<Features>, states: RequestStates, sessions: Sessions) -> Self {
+    pub fn new(features: Arc<Features>, states: RequestStates, sessions: Sessions, tasks: Tasks) -> Self {
         let tools = Listed::new(features.tools.descriptions().map(ListedTool::new), PAGE);
         let prompts = Listed::new(features.prompts.descriptions().map(ListedPrompt::new), PAGE);
-        Self(Arc::new(Inner { features, states, sessions, tools, prompts }))
+        Self(Arc::new(Inner { features, states, sessions, tasks, tools, prompts }))
     }
 
     async fn dispatch(self, request: Request<Authorized>) -> Result<McpResult, McpError> {
         let Request { caller, version, method, retry, session } = request;
-        let Inner { features, sessions, tools, prompts, .. } = &*self.0;
+        let Inner { features, sessions, tasks, tools, prompts, .. } = &*self.0;
         match method {
             Method::Discover => Ok(McpResult::Discover),
             Method::Initialize => Ok(McpResult::Initialize),
@@ -83,8 +90,12 @@ impl Dispatch {
                     retry,
                     "tools/call",
                     &call,
-                    |caller| tool.run(caller),
-                    |result| Ok(McpResult::CallTool(result.unwrap_or_else(ToolResult::from))),
+                    |caller| tasks.call(tool, &call, caller, version),
+                    |called| match called {
+                        Ok(Called::Over(result)) => Ok(McpResult::CallTool(result)),
+                        Ok(Called::GoesOn(task)) => Ok(McpResult::CreateTask(task)),
+                        Err(error) => Ok(McpResult::CallTool(ToolResult::from(error))),
+                    },
                 )
                 .await
             }
@@ -124,7 +135,10 @@ impl Dispatch {
             Method::Complete(Reference::Template(template), completing) => {
                 failing(template.complete(caller, completing).await, None).map(McpResult::Complete)
             }
-            Method::Listen(filter) => Ok(McpResult::Listening(Listening::start(features, caller, filter).await)),
+            Method::GetTask(id) => tasks.get(&caller, &id).await.map(McpResult::GetTask),
+            Method::UpdateTask(id, responses) => tasks.update(&caller, &id, &responses).await.map(|()| McpResult::Empty),
+            Method::CancelTask(id) => tasks.cancel(&caller, &id).await.map(|()| McpResult::Empty),
+            Method::Listen(filter) => Listening::start(features, tasks, caller, filter).await.map(McpResult::Listening),
             Method::Subscribe(resource) => {
                 let (session, uri) = (in_session(session)?, resource.uri().to_owned());
                 let watch = failing(resource.watch(caller).await, Some(uri.clone()))?;
