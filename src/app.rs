@@ -17,12 +17,12 @@ use crate::auth::{AuthConfig, AuthSetupError, Authenticator, KeySource, RefreshP
 use crate::call::Lanes;
 use crate::changes::Notifier;
 use crate::config::{AuthSettings, Config, StateConfig};
-use crate::files::{Tree, TreeError};
+use crate::files::{Changes, Touched, Tree, TreeError};
 use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness, Shutdown, ShutdownTrigger};
 use crate::mcp::{Features, RequestStates, ServerInfo, Tasks, read_sealing_keys};
 use crate::path::TreePath;
 use crate::prompts::{Prompt, PromptRegistry};
-use crate::resources::{ResourceProvider, ResourceRegistry};
+use crate::resources::{ResourceProvider, ResourceRegistry, TreeResources};
 use crate::state::{Cursors, MemoryState, RedisState, SharedState, StateError};
 use crate::tools::{
     CopyFile, CreateDirectory, DeleteFile, EditFile, FindFiles, GetFileInfo, ListDirectory, MoveFile, ReadFile, SearchText, Tool,
@@ -130,9 +130,11 @@ impl App {
             .with(CopyFile::new(Arc::clone(&tree)))
             .with(DeleteFile::new(Arc::clone(&tree)));
         let prompts = PromptRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout);
-        let resources = ResourceRegistry::new(lanes, max_result_bytes, timeout);
-        let request_states = request_states(config.seal_keys.as_deref(), &tree)?;
         let notifier = Notifier::start(Arc::clone(&state));
+        let changes = file_changes(&tree, &notifier);
+        let resources =
+            ResourceRegistry::new(lanes, max_result_bytes, timeout).with(TreeResources::new(Arc::clone(&tree), changes));
+        let request_states = request_states(config.seal_keys.as_deref(), &tree)?;
         let features = Features { tools, prompts, resources, notifier };
         Ok(Self { config, tree, state, request_states, features })
     }
@@ -243,6 +245,12 @@ impl BoundApp {
         &self.banner
     }
 
+    /// The whole server as a service, without its socket: for tests, and for fuzzing. Streams end when `self` is dropped.
+    #[must_use]
+    pub fn router(&self) -> axum::Router {
+        self.router.clone()
+    }
+
     /// Serves until `stop` is ready; then finishes the calls under way, within a limit of 25 s. Tasks whose calls may be
     /// repeated are left to other replicas at once.
     pub async fn serve(mut self, stop: impl Future<Output = ()>) {
@@ -272,6 +280,24 @@ fn keep_keys_out_of_reach(tree: &Tree, auth: &AuthSettings) -> Result<(), AppErr
         }
     }
     Ok(())
+}
+
+/// The changes of the tree: this machine's, and what the other replicas say that they have changed.
+fn file_changes(tree: &Arc<Tree>, notifier: &Notifier) -> Changes {
+    let changes = Changes::start(tree);
+    let tell = notifier.teller();
+    changes.on_announce(move |touched| tell(serde_json::json!({ "files": touched })));
+    let hearer = changes.clone();
+    notifier.on_foreign(move |what| match what {
+        Some(what) => {
+            if let Ok(touched) = serde_json::from_value::<Vec<Touched>>(what["files"].clone()) {
+                hearer.announced(&touched);
+            }
+        }
+        // Something may have been missed: look at everything that somebody watches.
+        None => hearer.announced(&[Touched { path: TreePath::root(), below: true }]),
+    });
+    changes
 }
 
 fn request_states(file: Option<&Path>, tree: &Tree) -> Result<RequestStates, AppError> {

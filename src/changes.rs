@@ -152,12 +152,18 @@ impl Notifier {
         lock(&self.0.resources).watch(uri)
     }
 
-    /// Tells the other replicas something else, which their [`Self::on_foreign`] gets.
-    pub(crate) fn tell(&self, what: serde_json::Value) {
-        self.publish(What::Other(what));
+    /// Tells the other replicas something else, which their [`Self::on_foreign`] gets. The function does not keep the
+    /// notifier alive.
+    pub(crate) fn teller(&self) -> impl Fn(serde_json::Value) + Send + Sync + use<> {
+        let notifier = Arc::downgrade(&self.0);
+        move |what| {
+            if let Some(notifier) = notifier.upgrade() {
+                Self(notifier).publish(What::Other(what));
+            }
+        }
     }
 
-    /// Calls `hear` with what other replicas [`tell`](Self::tell), and with `None` when something may have been lost.
+    /// Calls `hear` with what other replicas tell by their [`Self::teller`], and with `None` when something may have been lost.
     pub(crate) fn on_foreign(&self, hear: impl Fn(Option<&serde_json::Value>) + Send + Sync + 'static) {
         lock(&self.0.on_foreign).push(Box::new(hear));
     }

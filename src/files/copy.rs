@@ -71,7 +71,9 @@ impl View {
         let condition = options.condition();
         let mut temp = prepare(target, &condition, stat.st_mode)?;
         copy_content(from, &source.file, before, &mut temp, progress, cancelled)?;
-        put(target, temp, &condition, cancelled)?.written(target)
+        let put = put(target, temp, &condition, cancelled)?;
+        self.announce(to, false);
+        put.written(target)
     }
 }
 

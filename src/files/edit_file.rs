@@ -6,7 +6,7 @@ use super::diff::{Diff, unified_diff};
 use super::edit::{Edit, EditError, apply_edits};
 use super::encode::WholeText;
 use super::lock::{Cancelled, Current, Entry, stop_if};
-use super::temp::{KEPT_MODE, TempFile};
+use super::temp::{InPlace, KEPT_MODE, TempFile};
 use super::{FileError, Snapshot, Version, View};
 use crate::auth::Permission;
 use crate::path::TreePath;
@@ -82,15 +82,19 @@ impl View {
         require_few_lines(path, &new.text)?;
         let version = match options.dry_run {
             true => current.version(path)?,
-            false => replace(entry, current, before, &bytes, cancelled)?,
+            false => {
+                let file = replace(entry, current, before, &bytes, cancelled)?;
+                self.announce(path, false);
+                file.version().map_err(|error| entry.failed(error))?
+            }
         };
         let diff = unified_diff(path, &old.text, &new.text, options.max_diff_bytes);
         Ok(EditedFile { version, replacements: new.replacements, diff })
     }
 }
 
-/// Replaces the locked file, lets go of the lock and gives the new version.
-fn replace(entry: Entry, current: Current, before: Snapshot, bytes: &[u8], cancelled: Cancelled) -> Result<Version, FileError> {
+/// Replaces the locked file and lets go of the lock.
+fn replace(entry: Entry, current: Current, before: Snapshot, bytes: &[u8], cancelled: Cancelled) -> Result<InPlace, FileError> {
     let mut temp = TempFile::create(entry, current.stat.st_mode & KEPT_MODE)?;
     temp.write(bytes)?;
     temp.sync()?;
@@ -100,9 +104,7 @@ fn replace(entry: Entry, current: Current, before: Snapshot, bytes: &[u8], cance
         let actual = current.version(entry.path)?.to_string();
         return Err(FileError::VersionMismatch { path: entry.path.clone(), actual });
     }
-    let file = temp.replace(&current)?;
-    drop(current);
-    file.version().map_err(|error| entry.failed(error))
+    temp.replace(&current)
 }
 
 fn read_whole(entry: Entry, current: &Current, cancelled: Cancelled) -> Result<(Snapshot, WholeText), FileError> {

@@ -24,6 +24,7 @@ impl View {
         let entry = Entry::from(&parent);
         match rustix::fs::mkdirat(entry.dir, entry.name, Mode::RWXU | Mode::RWXG | Mode::RWXO) {
             Ok(()) => {
+                self.announce(path, false);
                 entry.sync_folder()?;
                 Ok(true)
             }

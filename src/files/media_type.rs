@@ -12,6 +12,14 @@ pub fn media_type(name: &str, head: &[u8], is_text: bool) -> &'static str {
     of_content(head).or(by_name.filter(|found| !found.starts_with("text/"))).unwrap_or("application/octet-stream")
 }
 
+/// The media type that a file's name speaks for; `None` where it could be one of several.
+#[must_use]
+pub fn media_type_of_name(name: &str) -> Option<&'static str> {
+    // A recording by its name, and far more often a program.
+    let is_source = name.rsplit_once('.').is_some_and(|(_, end)| ["ts", "mts", "cts"].contains(&end));
+    mime_guess::from_path(name).first_raw().filter(|_| !is_source)
+}
+
 /// The media type of a binary format that is known by its first bytes.
 pub(super) fn of_content(head: &[u8]) -> Option<&'static str> {
     infer::get(head).filter(|found| found.matcher_type() != infer::MatcherType::Text).map(|found| found.mime_type())

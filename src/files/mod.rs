@@ -1,5 +1,6 @@
 //! What the tools work on: a tree of mounts in which every path is contained, and one caller's view of it.
 
+mod changes;
 mod copy;
 mod diff;
 mod edit;
@@ -16,16 +17,20 @@ mod nearest;
 mod reader;
 mod remove;
 mod rename;
+mod rfc3339;
 mod temp;
 mod text;
+mod touched;
 mod tree;
 mod version;
 mod view;
 mod walk;
+mod watch;
 mod write;
 
 /// What the system says of an open file.
 pub use cap_std::fs::Metadata;
+pub use changes::{Change, Changes, ListChanges, Subscription};
 pub use copy::{CopyProgress, TransferOptions};
 pub use diff::{Diff, unified_diff};
 pub use edit::{Edit, EditError, Edited, apply_edits};
@@ -33,12 +38,14 @@ pub use edit_file::{EditFileError, EditOptions, EditedFile};
 pub use error::FileError;
 pub use folder::{Entries, Entry, Folder};
 pub use lock::Cancelled;
-pub use media_type::media_type;
+pub use media_type::{media_type, media_type_of_name};
 pub use mount::{Mount, MountSpec};
 pub use reader::{LineStart, PageLimits, Position, Reader, TextPage};
 pub use remove::Removed;
 pub use rename::Moved;
+pub(crate) use rfc3339::rfc3339;
 pub use text::Encoding;
+pub use touched::Touched;
 pub use tree::{Tree, TreeError};
 pub use version::{Snapshot, Version};
 pub use view::{FileKind, FileMetadata, OpenFile, Parent, View};

@@ -116,6 +116,37 @@ impl Mount {
         })
     }
 
+    /// What lies at `path`, for comparing it with what lay there before.
+    pub(super) fn metadata(&self, path: &TreePath, links: Links) -> Result<Metadata, FileError> {
+        let failed = |error| FileError::from_io(path, error);
+        let (Some(parent), Some(name)) = (path.parent().filter(|_| path != &self.path), path.file_name()) else {
+            return self.root.dir_metadata().map_err(failed);
+        };
+        if links == Links::Follow {
+            return self.followed_metadata(path).map_err(failed);
+        }
+        let metadata = self.open_folder(&parent, links)?.symlink_metadata(name).map_err(failed)?;
+        if metadata.is_symlink() { Err(FileError::LinkRefused(path.clone())) } else { Ok(metadata) }
+    }
+
+    /// Can another machine change what is in it without this one's kernel noticing?
+    pub(super) fn is_remote(&self) -> bool {
+        // NFS, SMB, CIFS, SMB2, 9P, Ceph, AFS, Lustre, FUSE, VirtualBox: from linux/magic.h and statfs(2).
+        const REMOTE: [u32; 10] = [
+            0x6969,
+            0x517B,
+            0xFF53_4D42,
+            0xFE53_4D42,
+            0x0102_1997,
+            0x00C3_6400,
+            0x5346_414F,
+            0x0BD0_0BD0,
+            0x6573_5546,
+            0x786F_4256,
+        ];
+        rustix::fs::fstatfs(&self.root).is_ok_and(|found| REMOTE.contains(&(found.f_type as u32)))
+    }
+
     /// What lies at `path`, or where a link there leads within the mount.
     pub(super) fn followed_metadata(&self, path: &TreePath) -> io::Result<Metadata> {
         self.root.metadata(self.relative(path))

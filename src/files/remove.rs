@@ -48,14 +48,19 @@ impl View {
             return Err(FileError::Unsuitable { path: path.clone(), problem });
         }
         let mut removal = Removal { removed: Removed { files: 0, folders: 0 }, cancelled };
-        if kind != FileType::Directory {
-            removal.remove_file(entry, kind, if_match)?;
+        let outcome = if kind != FileType::Directory {
+            removal.remove_file(entry, kind, if_match)
         } else if recursive {
             self.require_all_below(Permission::Delete, path)?;
-            removal.remove_folder(entry, stat.st_dev, 0)?;
+            removal.remove_folder(entry, stat.st_dev, 0)
         } else {
-            removal.remove_empty(entry)?;
+            removal.remove_empty(entry)
+        };
+        // Also what a removal has done that stopped in the middle.
+        if removal.removed.files + removal.removed.folders > 0 {
+            self.announce(path, kind == FileType::Directory);
         }
+        outcome?;
         entry.sync_folder()?;
         Ok(removal.removed)
     }

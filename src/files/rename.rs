@@ -62,11 +62,11 @@ impl View {
         let to_parent = self.open_parent(to, Permission::Write)?;
         let target = Entry::from(&to_parent);
         if kind == FileType::Directory {
-            return move_folder(source, target);
+            return move_folder(self, source, target);
         }
         refuse_same_file(target, &stat)?;
         for _ in 0..MAX_ROUNDS {
-            match move_file(source, target, options, progress, cancelled) {
+            match move_file(self, source, target, options, progress, cancelled) {
                 // Made by another call after this one found nothing to replace.
                 Err(FileError::FileExists { .. }) if options.overwrite => {}
                 outcome => return outcome,
@@ -82,6 +82,7 @@ impl View {
 }
 
 fn move_file(
+    view: &View,
     source: Entry,
     target: Entry,
     options: TransferOptions,
@@ -108,6 +109,8 @@ fn move_file(
     };
     match outcome {
         Ok(()) => {
+            view.announce(source.path, false);
+            view.announce(target.path, false);
             sync_both(source, target)?;
             let moved = InPlace::of(&current.file).map_err(|error| target.failed(error))?;
             let was_replaced = replaced.is_some();
@@ -117,7 +120,7 @@ fn move_file(
         }
         Err(Errno::XDEV) => {
             drop(replaced);
-            move_by_copy(source, &current, target, options, progress, cancelled)
+            move_by_copy(view, source, &current, target, options, progress, cancelled)
         }
         Err(Errno::EXIST) => Err(taken(target)),
         Err(error) => Err(target.failed(error)),
@@ -126,6 +129,7 @@ fn move_file(
 
 /// Copies the locked source to another file system and removes it there.
 fn move_by_copy(
+    view: &View,
     source: Entry,
     current: &Current,
     target: Entry,
@@ -141,6 +145,7 @@ fn move_by_copy(
     let times = FileTimes::new().set_modified(modified.map_err(|error| source.failed(error))?);
     temp.file().set_times(times).map_err(|error| target.failed(error))?;
     let put = put(target, temp, &condition, cancelled)?;
+    view.announce(target.path, false);
     rustix::fs::unlinkat(source.dir, source.name, AtFlags::empty()).map_err(|error| FileError::Io {
         path: source.path.clone(),
         source: io::Error::other(format!(
@@ -149,15 +154,18 @@ fn move_by_copy(
             io::Error::from(error)
         )),
     })?;
+    view.announce(source.path, false);
     source.sync_folder()?;
     let written = put.written(target)?;
     Ok(Moved { version: Some(written.version), replaced: !written.created })
 }
 
-fn move_folder(source: Entry, target: Entry) -> Result<Moved, FileError> {
+fn move_folder(view: &View, source: Entry, target: Entry) -> Result<Moved, FileError> {
     let unsuitable = |entry: Entry, problem| Err(FileError::Unsuitable { path: entry.path.clone(), problem });
     match rename_folder_no_replace(source, target) {
         Ok(()) => {
+            view.announce(source.path, true);
+            view.announce(target.path, true);
             sync_both(source, target)?;
             Ok(Moved { version: None, replaced: false })
         }

@@ -16,6 +16,8 @@ use super::{FileError, Snapshot, Version};
 pub(super) const NEW_FILE_MODE: u32 = 0o666;
 /// What is kept of a file's mode. Not set-user-ID and its like: a program with new content must earn those anew.
 pub(super) const KEPT_MODE: u32 = 0o777;
+const TEMP_PREFIX: &str = ".pressmark-";
+const TEMP_SUFFIX: &str = ".tmp";
 
 /// A file under a hidden name in the folder of the file that it will become. Removed when dropped before that.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub(super) struct TempFile<'a> {
 impl<'a> TempFile<'a> {
     /// Makes the file beside `entry`. It is never open to more users than `mode` says.
     pub(super) fn create(entry: Entry<'a>, mode: u32) -> Result<Self, FileError> {
-        let name = format!(".pressmark-{:032x}.tmp", rand::random::<u128>());
+        let name = format!("{TEMP_PREFIX}{:032x}{TEMP_SUFFIX}", rand::random::<u128>());
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).follow(FollowSymlinks::No).mode(mode & KEPT_MODE);
         let file = entry.dir.open_with(&name, &options).map_err(|error| entry.failed(error))?.into_std();
@@ -103,6 +105,11 @@ impl Drop for TempFile<'_> {
             let _ = rustix::fs::unlinkat(self.entry.dir, &self.name, AtFlags::empty());
         }
     }
+}
+
+/// Is this the name of a file that will take another's place?
+pub(super) fn is_temp_name(name: &[u8]) -> bool {
+    name.starts_with(TEMP_PREFIX.as_bytes()) && name.ends_with(TEMP_SUFFIX.as_bytes())
 }
 
 /// A file that has just taken its place.

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Mount, MountSpec};
+use super::touched::Observers;
+use super::{Mount, MountSpec, Touched};
 use crate::path::TreePath;
 
 /// Everything that is served. A mount at the root and named mounts may stand together: a named mount then shadows an
@@ -15,6 +16,7 @@ use crate::path::TreePath;
 pub struct Tree {
     root: Option<Arc<Mount>>,
     named: BTreeMap<String, Arc<Mount>>,
+    observers: Observers,
 }
 
 /// Why a tree cannot be put together, or is no longer whole. For the operator: it names folders of the machine.
@@ -59,7 +61,7 @@ impl Tree {
     /// # Errors
     /// [`TreeError`] names the mount that cannot be opened and why.
     pub fn open(specs: Vec<MountSpec>) -> Result<Self, TreeError> {
-        let mut tree = Self { root: None, named: BTreeMap::new() };
+        let mut tree = Self { root: None, named: BTreeMap::new(), observers: Observers::default() };
         for spec in specs {
             let mount = Arc::new(Mount::open(spec)?);
             let previous = match mount.path().file_name() {
@@ -97,6 +99,19 @@ impl Tree {
     /// [`TreeError::Lost`] names the first that is not.
     pub fn check(&self) -> Result<(), TreeError> {
         self.mounts().try_for_each(|mount| mount.check().map_err(|source| TreeError::Lost { path: mount.path().clone(), source }))
+    }
+
+    /// From now on tells `observer` of every change that is made through a [`View`](super::View), on the thread that made
+    /// it and after it is done. The observer must be quick.
+    pub fn observe(&self, observer: impl Fn(&[Touched]) + Send + Sync + 'static) {
+        self.observers.add(Box::new(observer));
+    }
+
+    /// Tells the observers that the entry at `path` was made, changed or removed, and with it what its folder lists.
+    pub(super) fn announce(&self, path: &TreePath, below: bool) {
+        let entry = Touched { path: path.clone(), below };
+        let folder = path.parent().map(|path| Touched { path, below: false });
+        self.observers.tell(&[entry].into_iter().chain(folder).collect::<Vec<_>>());
     }
 
     /// The mount that holds `path`; `None` for the root of a tree of names, and for what lies in no mount.

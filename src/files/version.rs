@@ -68,7 +68,17 @@ impl Version {
             }
         }
         let metadata = read()?;
-        Ok((Self::of(&[&rand::random::<[u8; 16]>()]), metadata))
+        Ok((Self::unsettled(), metadata))
+    }
+
+    /// The version of what cannot change.
+    pub(super) fn constant() -> Self {
+        Self::of(&[])
+    }
+
+    /// The version of a file that does not come to rest: it equals no other.
+    pub(super) fn unsettled() -> Self {
+        Self::of(&[&rand::random::<[u8; 16]>()])
     }
 
     fn of(parts: &[&[u8]]) -> Self {
@@ -105,7 +115,7 @@ impl Snapshot {
 
     /// How long to wait before the change time lies a tick back; `None` when it does, or when it lies so far in the
     /// future that another clock must have set it and waiting would not help.
-    fn rest_needed(&self, now: SystemTime) -> Option<Duration> {
+    pub(super) fn rest_needed(&self, now: SystemTime) -> Option<Duration> {
         let now = now.duration_since(UNIX_EPOCH).ok()?;
         let changed = Duration::new(self.changed.0.try_into().ok()?, self.changed.1.try_into().ok()?);
         let rest = (changed + TICK).checked_sub(now)?;

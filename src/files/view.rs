@@ -201,6 +201,7 @@ impl View {
         for folder in missing.iter().rev() {
             self.check(Permission::Write, folder)?;
             dir = create_folder(&dir, folder)?;
+            self.announce(folder, false);
         }
         Ok(())
     }
@@ -263,6 +264,12 @@ impl View {
         }
         let (version, metadata) = Version::settled(read).map_err(failed)?;
         Ok(FileMetadata::new(&metadata, Some(version)))
+    }
+
+    /// Tells all who listen that the entry at `path` was made, changed or removed; `below`: and everything in it. Every
+    /// operation that changes something calls this once it is done.
+    pub(super) fn announce(&self, path: &TreePath, below: bool) {
+        self.tree.announce(path, below);
     }
 
     fn check(&self, permission: Permission, path: &TreePath) -> Result<(), FileError> {

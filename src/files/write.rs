@@ -55,7 +55,9 @@ impl View {
         let entry = Entry::from(&parent);
         let mut temp = prepare(entry, condition, NEW_FILE_MODE)?;
         temp.write(content)?;
-        put(entry, temp, condition, cancelled)?.written(entry)
+        let put = put(entry, temp, condition, cancelled)?;
+        self.announce(path, false);
+        put.written(entry)
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::message::is_string_or_integer;
-use super::object::Object;
+use super::object::{self, Object};
 use super::{McpError, ProtocolVersion};
 use crate::call::{Answers, Caller, ClientCapabilities, Completing, LogLevel};
 use crate::prompts::AuthorizedPrompt;
@@ -155,7 +155,7 @@ pub struct Retry {
 #[serde(rename_all = "camelCase")]
 pub struct Params<'a> {
     /// The request's metadata.
-    #[serde(rename = "_meta", borrow)]
+    #[serde(rename = "_meta", borrow, default, deserialize_with = "object::optional")]
     pub meta: Option<Meta<'a>>,
     /// `params.name` of tools/call and prompts/get.
     #[serde(borrow)]
@@ -180,7 +180,7 @@ pub struct Params<'a> {
     pub capabilities: Option<&'a RawValue>,
     /// `params.ref` of completion/complete.
     #[serde(rename = "ref")]
-    pub reference: Option<ReferenceParam>,
+    pub reference: Option<Object<ReferenceParam>>,
     /// `params.argument` of completion/complete.
     pub argument: Option<Object<ArgumentParam>>,
     /// `params.context` of completion/complete.
@@ -348,8 +348,8 @@ impl<'a> Params<'a> {
 
     fn completion(&mut self) -> Result<Method<Named>, McpError> {
         let reference = match self.reference.take().ok_or_else(|| missing("ref", "what is completed"))? {
-            ReferenceParam::Prompt { name } => Reference::Prompt(Call { name, arguments: None }),
-            ReferenceParam::Resource { uri } => Reference::Template(uri),
+            Object(ReferenceParam::Prompt { name }) => Reference::Prompt(Call { name, arguments: None }),
+            Object(ReferenceParam::Resource { uri }) => Reference::Template(uri),
         };
         let Object(ArgumentParam { name: argument, value }) =
             self.argument.take().ok_or_else(|| missing("argument", "name and value of what is being typed"))?;

@@ -2,9 +2,11 @@
 //!
 //! Redis 6.2 or later, alone, behind Sentinel, or as a cluster. The store may lose everything at any time, see
 //! [`state`](super); it should run with an eviction policy that prefers keys close to expiry (`volatile-ttl`), or with
-//! none: every key has a time to live. A user with restricted rights needs `GET`, `SET`, `GETEX`, `DEL`, `EVAL`, `EXISTS`,
-//! `PEXPIRE`, `PTTL`, `ZADD`, `ZCARD`, `ZRANGE`, `ZREM`, `XADD`, `XRANGE`, `PUBLISH`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PING` and
-//! in a cluster `CLUSTER`, on the keys and channels `pressmark:*`.
+//! none: every key has a time to live.
+//!
+//! A user with restricted rights needs `GET`, `SET`, `GETEX`, `DEL`, `EVAL`, `EXISTS`, `PEXPIRE`, `PTTL`, `ZADD`, `ZCARD`,
+//! `ZRANGE`, `ZREM`, `XADD`, `XRANGE`, `PUBLISH`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PING` and `HELLO`, on the keys and channels
+//! `pressmark:*`; behind Sentinel also `ROLE`, in a cluster also `CLUSTER`.
 //!
 //! Messages come over a second connection. In a cluster it leads to one of the nodes that the URL names, and to another of
 //! them when that one fails.

@@ -6,11 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::json_len::json_len;
-use super::rfc3339::rfc3339;
 use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, CancelFlag, Interrupted, Lane, ToolError, ToolErrorKind};
-use crate::files::{Encoding, FileError, FileKind, FileMetadata, Reader, Tree, Version, View, media_type};
+use crate::files::{Encoding, FileError, FileKind, FileMetadata, Reader, Tree, Version, View, media_type, rfc3339};
 use crate::path::TreePath;
 
 /// The content's hash and lines are told of files up to this size, in bytes: reading it all takes some milliseconds.

@@ -6,9 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::paging::{Budget, Problems, item_bytes, text_bytes};
-use super::rfc3339::rfc3339;
 use crate::call::{CancelFlag, ToolError, ToolErrorKind};
-use crate::files::{FileError, FileKind, FileMetadata, Place, Walk, Walked};
+use crate::files::{FileError, FileKind, FileMetadata, Place, Walk, Walked, rfc3339};
 use crate::search::Smallest;
 
 /// One entry of a listing.

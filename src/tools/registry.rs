@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::header_param::header_params;
 use super::schema::{input_schema, output_schema};
-use super::{Effect, Tool, ToolOutput, ToolResult, ToolSpec};
+use super::{Effect, HeaderParam, HeaderParams, Tool, ToolOutput, ToolResult, ToolSpec};
 use crate::auth::{Denied, Principal, Scope};
 use crate::call::{CallContext, Caller, Content, Lanes, Round, RoundFuture, ToolError, ToolErrorKind};
 
@@ -25,6 +26,7 @@ struct Limits {
 
 struct Registered {
     description: ToolDescription,
+    header_params: Vec<HeaderParam>,
     tool: Arc<dyn ErasedTool>,
 }
 
@@ -138,7 +140,8 @@ impl ToolRegistry {
     /// Adds a tool at the end of the list.
     ///
     /// # Panics
-    /// When the name is taken: two tools of one name are a mistake of the program, found at its first start.
+    /// When the name is taken, or clients would refuse the tool for an `x-mcp-header`: mistakes of the program, found at
+    /// its first start.
     #[must_use]
     pub fn with<T: Tool>(mut self, tool: T) -> Self {
         assert!(self.find(T::SPEC.name).is_none(), "two tools are named {}", T::SPEC.name);
@@ -147,13 +150,22 @@ impl ToolRegistry {
             input_schema: input_schema::<T::Args>(),
             output_schema: output_schema::<T::Output>(),
         };
-        self.tools.push(Registered { description, tool: Arc::new(tool) });
+        let header_params = header_params(&description.input_schema);
+        let header_params = header_params.unwrap_or_else(|problem| panic!("the tool {}: {problem}", T::SPEC.name));
+        self.tools.push(Registered { description, header_params, tool: Arc::new(tool) });
         self
     }
 
     /// The tools, in the order of the list.
     pub fn descriptions(&self) -> impl Iterator<Item = &ToolDescription> {
         self.tools.iter().map(|registered| &registered.description)
+    }
+
+    /// The arguments that clients repeat in headers, of the tools that have some.
+    #[must_use]
+    pub fn header_params(&self) -> HeaderParams {
+        let annotated = self.tools.iter().filter(|registered| !registered.header_params.is_empty());
+        annotated.map(|registered| (registered.description.spec.name, registered.header_params.clone())).collect()
     }
 
     /// Does this caller hold all scopes of the tool of this name?

@@ -39,6 +39,15 @@ async fn redis_holds_it_and_every_key_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_no_more_than_the_documented_rights_holds_it() {
+    let rights = "+get +set +getex +del +eval +exists +pexpire +pttl +zadd +zcard +zrange +zrem +xadd +xrange +publish \
+                  +subscribe +unsubscribe +ping +hello";
+    let server = RedisServer::start_with(&[&format!("user limited on >secret ~* &* {rights}")]);
+    let (first, second) = connect_twice(&format!("redis://limited:secret@127.0.0.1:{}", server.port())).await;
+    hold(&first, &second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_holds_it() {
     let cluster = RedisCluster::start();
     let (first, second) = connect_twice(&cluster.url()).await;

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::TTL;
 
-const SOON: Duration = Duration::from_millis(200);
+const SOON: Duration = Duration::from_secs(1);
 
 pub(crate) async fn hold(first: &dyn SharedState, second: &dyn SharedState) {
     tokio::join!(

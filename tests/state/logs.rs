@@ -94,14 +94,14 @@ async fn once_is_once(first: &dyn SharedState, second: &dyn SharedState) {
 }
 
 async fn a_log_expires_and_its_ids_go_on(state: &dyn SharedState) {
-    let (log, soon) = ("pressmark:log:short", Duration::from_millis(300));
+    let (log, soon) = ("pressmark:log:short", Duration::from_secs(2));
     let (once, limits) = (Once { field: "field", value: "value" }, LogLimits { max_events: 10, ttl: soon });
     let first = state.append(log, event(0), Some(once), limits).await.expect("an answer").expect("it is new");
     sleep(soon / 2).await;
     let second = state.append(log, event(1), None, limits).await.expect("an answer").expect("it is new");
-    sleep(soon * 2 / 3).await;
+    sleep(soon * 5 / 8).await;
     assert_eq!(read(state, log, None).await, [(first, event(0)), (second, event(1))], "an append refreshes it");
-    sleep(soon).await;
+    sleep(soon + soon / 2).await;
     assert!(read(state, log, None).await.is_empty());
     let third = state.append(log, event(2), Some(once), limits).await.expect("an answer").expect("what it had is forgotten");
     assert!(third > second, "{third} {second}");

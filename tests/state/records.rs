@@ -37,7 +37,7 @@ async fn reads_back(state: &dyn SharedState) {
 }
 
 async fn expires(state: &dyn SharedState) {
-    let (soon, value) = (Duration::from_millis(200), Bytes::from_static(b"short-lived"));
+    let (soon, value) = (Duration::from_secs(1), Bytes::from_static(b"short-lived"));
     state.put("expires", value.clone(), soon).await.expect("a write");
     state.put("expires-for-delete", value.clone(), soon).await.expect("a write");
     state.put("overwritten-to-live-longer", value.clone(), soon).await.expect("a write");
@@ -49,7 +49,7 @@ async fn expires(state: &dyn SharedState) {
     state.put("read-without-refreshing", value.clone(), soon).await.expect("a write");
     assert_eq!(state.get("read-without-refreshing").await.expect("a read"), Some(value.clone()));
     state.put("no-time-at-all", value.clone(), Duration::ZERO).await.expect("a write");
-    sleep(Duration::from_millis(500)).await;
+    sleep(2 * soon).await;
     let gone = ["expires", "overwritten-to-expire", "read-to-expire", "read-without-refreshing", "no-time-at-all"];
     for key in gone {
         assert_eq!(state.get(key).await.expect("a read"), None, "{key} has expired");

@@ -21,9 +21,7 @@ pub(super) fn reason(error: &RedisError) -> String {
         ErrorKind::Server(ServerErrorKind::BusyLoading) => "Redis is still loading its data",
         ErrorKind::Server(ServerErrorKind::MasterDown) => "Redis is a replica without its master",
         ErrorKind::Server(ServerErrorKind::ClusterDown) => "the Redis cluster is down",
-        ErrorKind::Server(ServerErrorKind::NoPerm) => {
-            "the Redis user lacks permission for a command, or for the keys and channels pressmark:*"
-        }
+        _ if is_forbidden(error) => "the Redis user lacks permission for a command, or for the keys and channels pressmark:*",
         ErrorKind::Io => return cannot_be_reached(error),
         _ => match error.code() {
             Some("NOAUTH" | "WRONGPASS") => "Redis refuses the credentials",

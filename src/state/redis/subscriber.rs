@@ -124,6 +124,9 @@ impl Driver {
                 }
                 Err(error) => error,
             };
+            while let Ok(request) = self.requests.try_recv() {
+                self.take_in(request);
+            }
             for answer in self.waiting.drain().flat_map(|(_, answers)| answers) {
                 let _ = answer.send(Err(error.clone()));
             }
