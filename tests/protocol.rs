@@ -63,7 +63,6 @@ async fn discover_tells_what_the_server_is() {
     assert_eq!(result["resultType"], "complete");
     assert_eq!(result["supportedVersions"], json!(["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]));
     assert!(result["capabilities"]["tools"].is_object());
-    assert!(result["capabilities"].get("prompts").is_none() && result["capabilities"].get("resources").is_none());
     assert!(result["ttlMs"].as_u64().is_some_and(|ttl| ttl > 0));
     assert_eq!(result["cacheScope"], "private");
     assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "pressmark");
@@ -260,7 +259,7 @@ async fn each_request_carries_its_metadata() {
 async fn unknown_methods_and_tools() {
     let server = Server::start();
     let modern = server.modern();
-    for method in ["initialize", "ping", "logging/setLevel", "resources/subscribe", "prompts/list", "no/such", ""] {
+    for method in ["initialize", "ping", "logging/setLevel", "resources/subscribe", "no/such", ""] {
         let reply = modern.request(method, json!({})).await;
         assert_error(&reply, 404, -32601, method);
     }
