@@ -37,7 +37,7 @@ fn uris(resources: &[Value]) -> Vec<&str> {
 async fn everything_is_listed_once_page_by_page_in_every_revision() {
     let world = World::start(&[]);
     let mut expected: BTreeSet<String> = ["file:///", "file:///many", "file:///a%20b.md"].map(str::to_owned).into();
-    world.plant(&[("/a b.md", "# A\n"), ("/.hidden/x", "x"), ("/.gitignore", "*.log"), ("/x.log", "")]);
+    world.plant(&[("/a b.md", "# A\n"), ("/.hidden/x", "x"), ("/.ignore", "*.log"), ("/x.log", "")]);
     for number in 0..450 {
         world.plant(&[(&format!("/many/{number:03}.txt"), "one")]);
         expected.insert(format!("file:///many/{number:03}.txt"));
