@@ -19,7 +19,7 @@ use crate::changes::Notifier;
 use crate::config::{AuthSettings, Config, StateConfig};
 use crate::files::{Changes, Touched, Tree, TreeError};
 use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness, Shutdown, ShutdownTrigger};
-use crate::mcp::{Features, RequestStates, ServerInfo, read_sealing_keys};
+use crate::mcp::{Features, RequestStates, ServerInfo, Tasks, read_sealing_keys};
 use crate::path::TreePath;
 use crate::prompts::{AnswerFromFiles, Prompt, PromptRegistry, ReviewChanges, SummarizeFolder};
 use crate::resources::{ResourceProvider, ResourceRegistry, TreeResources};
@@ -53,6 +53,8 @@ pub struct BoundApp {
     listener: TcpListener,
     router: axum::Router,
     stopping: ShutdownTrigger,
+    shutdown: Shutdown,
+    tasks: Tasks,
     url: Url,
     banner: String,
 }
@@ -194,18 +196,22 @@ impl App {
         let loopback = local.ip().is_loopback();
         let authenticator = Arc::new(Authenticator::start(auth).await?);
         let (stopping, shutdown) = Shutdown::new();
+        let info = server_info(&self.features);
+        let features = Arc::new(self.features);
+        let tasks = Tasks::new(Arc::clone(&features), Arc::clone(&self.state), self.config.task_ttl);
         let options = HttpOptions {
-            info: server_info(&self.features),
+            info,
             request_states: self.request_states,
+            tasks: tasks.clone(),
             authenticator: Arc::clone(&authenticator),
             resource,
             origins: Origins::new(self.config.allow_origin.iter().chain([&base]), loopback),
             readiness: Readiness { state: self.state, tree: self.tree, authenticator },
-            shutdown,
+            shutdown: shutdown.clone(),
             max_request_bytes: self.config.max_request_bytes,
             body_timeout: self.config.request_timeout,
         };
-        Ok(BoundApp { listener, router: http::router(Arc::new(self.features), options), stopping, url, banner })
+        Ok(BoundApp { listener, router: http::router(features, options), stopping, shutdown, tasks, url, banner })
     }
 
     fn banner(&self, url: &Url, auth: &AuthConfig) -> String {
@@ -242,13 +248,24 @@ impl BoundApp {
         &self.banner
     }
 
-    /// Serves until `stop` is ready; then finishes the calls under way, within a limit of 25 s.
-    pub async fn serve(self, stop: impl Future<Output = ()>) {
+    /// The whole server as a service, without its socket: for tests, and for fuzzing. Streams end when `self` is dropped.
+    #[must_use]
+    pub fn router(&self) -> axum::Router {
+        self.router.clone()
+    }
+
+    /// Serves until `stop` is ready; then finishes the calls under way, within a limit of 25 s. Tasks whose calls may be
+    /// repeated are left to other replicas at once.
+    pub async fn serve(mut self, stop: impl Future<Output = ()>) {
         let stop = async {
             stop.await;
             self.stopping.begin();
         };
-        let left = http::serve(self.listener, self.router, stop, DRAIN).await;
+        let tasks = async {
+            self.shutdown.begun().await;
+            self.tasks.stop(DRAIN).await;
+        };
+        let (left, ()) = tokio::join!(http::serve(self.listener, self.router, stop, DRAIN), tasks);
         if left > 0 {
             tracing::warn!(connections = left, "stopped before every call was finished");
         }
@@ -305,6 +322,7 @@ fn server_info(features: &Features) -> ServerInfo {
         instructions: INSTRUCTIONS.to_owned(),
         prompts: features.prompts.descriptions().next().is_some(),
         resources: !features.resources.is_empty(),
+        tasks: Tasks::are_offered(features),
     }
 }
 

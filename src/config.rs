@@ -50,6 +50,10 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_CURSOR_TTL", value_name = "DURATION", help_heading = "Shared state")]
     pub cursor_ttl: Option<String>,
 
+    /// How long a call that became a task may run, and how long its result is kept, both from its beginning [default: 1h]
+    #[arg(long, env = "PRESSMARK_TASK_TTL", value_name = "DURATION", help_heading = "State")]
+    pub task_ttl: Option<String>,
+
     /// Keys that seal what calls learn while they wait for the user: one or two lines of 32 bytes in base64 or
     /// hexadecimal, the same on all replicas; the first one seals [default: a random one, for one replica]
     #[arg(long, env = "PRESSMARK_SEAL_KEYS", value_name = "FILE", help_heading = "Shared state")]
@@ -135,6 +139,8 @@ pub struct Config {
     pub state: StateConfig,
     /// How long an unused cursor lives.
     pub cursor_ttl: Duration,
+    /// How long a task lives after its creation, and may run.
+    pub task_ttl: Duration,
     /// The file of the keys that seal what calls learn while they wait for their caller; `None`: a random key, which no
     /// other replica has.
     pub seal_keys: Option<PathBuf>,
@@ -214,6 +220,7 @@ impl Settings {
             allow_origin: list(self.allow_origin, file.allow_origin),
             state: self.state.or(file.state),
             cursor_ttl: self.cursor_ttl.or(file.cursor_ttl),
+            task_ttl: self.task_ttl.or(file.task_ttl),
             seal_keys: self.seal_keys.or(file.seal_keys),
             jwt_issuer: self.jwt_issuer.or(file.jwt_issuer),
             jwks_file: self.jwks_file.or(file.jwks_file),
@@ -243,6 +250,7 @@ impl Settings {
             allow_origin: self.allow_origin.iter().map(|text| origin(text)).collect::<Result<_, _>>()?,
             state: state(self.state.as_deref().unwrap_or("memory"))?,
             cursor_ttl: duration("--cursor-ttl", self.cursor_ttl.as_deref(), Duration::from_secs(3600))?,
+            task_ttl: duration("--task-ttl", self.task_ttl.as_deref(), Duration::from_secs(3600))?,
             seal_keys: self.seal_keys.clone(),
             auth: self.auth(listen)?,
             max_result_bytes: at_least("--max-result-bytes", self.max_result_bytes.unwrap_or(40_000), MIN_RESULT_BYTES)?,

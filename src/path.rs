@@ -70,6 +70,10 @@ impl TreePath {
         if path.is_empty() {
             path.push('/');
         }
+        // The leading slash that was missing counts: what is accepted can be sent back as it is shown.
+        if path.len() > MAX_PATH_BYTES {
+            return Err(PathError::TooLong);
+        }
         Ok(Self(path))
     }
 
@@ -194,5 +198,7 @@ mod tests {
         assert_eq!(TreePath::parse(".."), Err(PathError::ParentComponent));
         assert_eq!(TreePath::parse("/a\0b"), Err(PathError::Nul));
         assert_eq!(TreePath::parse(&"x".repeat(256)), Err(PathError::TooLong));
+        assert!(TreePath::parse(&"/a".repeat(2048)).is_ok());
+        assert_eq!(TreePath::parse(&format!("b{}x", "/a".repeat(2047))), Err(PathError::TooLong), "a slash comes to it");
     }
 }

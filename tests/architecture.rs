@@ -29,7 +29,7 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("jsonwebtoken", &["auth/"]),
     ("reqwest", &["auth/"]),
     ("cap_std", &["files/"]),
-    ("rustix", &["files/"]),
+    ("rustix", &["files/", "cli/"]),
     ("clap", &["cli/", "config.rs"]),
 ];
 

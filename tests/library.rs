@@ -82,7 +82,7 @@ async fn progress_is_streamed_when_asked_for() {
             assert_eq!(stream.headers()["x-accel-buffering"], "no");
             for step in [1.0, 2.0, 3.0] {
                 let report = stream.next().await.expect("reports come before the result");
-                assert_eq!(report["method"], "notifications/progress");
+                assert_eq!((&report["method"], report.get("id")), (&json!("notifications/progress"), None));
                 let expected = json!({"progressToken": token, "progress": step, "total": 3.0, "message": format!("step {step}")});
                 assert_eq!(report["params"], expected, "progress only grows");
             }

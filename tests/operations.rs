@@ -5,6 +5,7 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
+use pressmark::config::Settings;
 use serde_json::{Value, json};
 use support::client::McpClient;
 use support::process::{Process, wait_until};
@@ -205,6 +206,12 @@ async fn folders_are_mounted_by_name_from_paths_and_urls() {
     }
     let root = client.call_tool("list_directory", json!({})).await;
     assert!(root.content(0).contains("one/") && root.content(0).contains("two/"), "{}", root.text);
+}
+
+#[test]
+fn the_default_address_is_of_this_machine_only() {
+    let settings = Settings { path: Some(".".to_owned()), ..Settings::default() };
+    assert!(settings.resolve().expect("a configuration").listen.ip().is_loopback());
 }
 
 #[test]

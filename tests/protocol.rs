@@ -62,7 +62,11 @@ async fn discover_tells_what_the_server_is() {
     let result = reply.result();
     assert_eq!(result["resultType"], "complete");
     assert_eq!(result["supportedVersions"], json!(["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]));
-    assert!(result["capabilities"]["tools"].is_object());
+    let capabilities = &result["capabilities"];
+    assert_eq!(capabilities["tools"], json!({"listChanged": true}));
+    assert_eq!(capabilities["resources"], json!({"listChanged": true, "subscribe": true}));
+    assert_eq!(capabilities["prompts"], json!({"listChanged": true}));
+    assert!(capabilities["completions"].is_object());
     assert!(result["ttlMs"].as_u64().is_some_and(|ttl| ttl > 0));
     assert_eq!(result["cacheScope"], "private");
     assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "pressmark");
@@ -237,6 +241,7 @@ async fn each_request_carries_its_metadata() {
         json!({"_meta": {VERSION: "2026-07-28", CAPABILITIES: null}}),
         json!({"_meta": {VERSION: 5, CAPABILITIES: {}}}),
         json!({"_meta": "x"}),
+        json!({"_meta": ["2026-07-28", {}, null, null, null]}),
         json!({"_meta": {VERSION: "2026-07-28", CAPABILITIES: {}, "progressToken": {}}}),
     ] {
         let reply = send(params.clone()).await;

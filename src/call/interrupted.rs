@@ -44,6 +44,15 @@ pub enum Round<T> {
 pub(crate) type RoundFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Interrupted>> + Send + 'a>>;
 
 impl<T> Round<T> {
+    /// The same round with another output.
+    pub(crate) fn map<U>(self, output: impl FnOnce(T) -> U) -> Round<U> {
+        match self {
+            Self::Done(result) => Round::Done(result.map(output)),
+            Self::Asks { questions, answers } => Round::Asks { questions, answers },
+            Self::Lacks(capabilities) => Round::Lacks(capabilities),
+        }
+    }
+
     /// What the call ended with; `None` when it asks for something first.
     #[must_use]
     pub fn done(self) -> Option<Result<T, ToolError>> {

@@ -9,7 +9,9 @@ mod error;
 mod input;
 mod interrupted;
 mod lanes;
+mod no_arguments;
 mod report;
+mod schema;
 
 pub use capabilities::{ClientCapabilities, ElicitationCapability};
 pub use completion::{Completing, Completion};
@@ -20,4 +22,6 @@ pub use input::{Answers, ElicitAction, ElicitResult, Elicitation, InputRequest, 
 pub(crate) use interrupted::RoundFuture;
 pub use interrupted::{Interrupted, Round};
 pub use lanes::{Lane, Lanes};
+pub use no_arguments::NoArguments;
 pub use report::{LogLevel, LogMessage, Progress, Report, Reports};
+pub(crate) use schema::{input_schema_of, schema_of};

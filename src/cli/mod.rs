@@ -1,11 +1,14 @@
 //! The command line: one file a command.
 
+mod open_files;
 mod serve;
 
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+
+use crate::app::App;
 
 /// Stateless MCP server that gives agents files, search and storage
 #[derive(Debug, Parser)]
@@ -27,20 +30,40 @@ const EXIT_USAGE: u8 = 2;
 /// Parses the command line of this process and runs the command.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+    match parse::<Cli>() {
+        Ok(Cli { command: Command::Serve(serve) }) => serve.run(|app| app),
+        Err(code) => code,
+    }
+}
+
+/// The command line of a server of your own.
+#[derive(Debug, Parser)]
+#[command(version, about = "MCP server with tools of its own, beside those on files")]
+struct OwnServer {
+    #[command(flatten)]
+    serve: serve::Serve,
+}
+
+/// Parses the command line of this process, which has the options of `pressmark serve`, and runs a server with what
+/// `with` adds to it.
+#[must_use]
+pub fn serve(with: impl FnOnce(App) -> App) -> ExitCode {
+    match parse::<OwnServer>() {
+        Ok(OwnServer { serve }) => serve.run(with),
+        Err(code) => code,
+    }
+}
+
+/// The command line of this process, or how to end when it is not one to go on with.
+fn parse<C: Parser>() -> Result<C, ExitCode> {
+    C::try_parse().map_err(|error| {
+        if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             complain(&one_line(&error));
             return ExitCode::from(EXIT_USAGE);
         }
-        Err(help) => {
-            let _ = help.print();
-            return ExitCode::from(if help.use_stderr() { EXIT_USAGE } else { 0 });
-        }
-    };
-    match cli.command {
-        Command::Serve(serve) => serve.run(),
-    }
+        let _ = error.print();
+        ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 })
+    })
 }
 
 /// A command that could not do its work.
@@ -62,6 +85,6 @@ fn one_line(error: &clap::Error) -> String {
     let tip = text.lines().find_map(|line| line.trim_start().strip_prefix("tip: "));
     match tip {
         Some(tip) => format!("{problem}: {tip}"),
-        None => format!("{problem}; `pressmark serve --help` shows what there is"),
+        None => format!("{problem}; --help shows what there is"),
     }
 }

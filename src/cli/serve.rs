@@ -29,7 +29,8 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) fn run(self) -> ExitCode {
+    /// Serves until it is told to stop, with what `with` adds to the server.
+    pub(super) fn run(self, with: impl FnOnce(App) -> App) -> ExitCode {
         let config = match self.resolve() {
             Ok(config) => config,
             Err(error) => {
@@ -38,6 +39,7 @@ impl Serve {
             }
         };
         telemetry::init(config.log_format);
+        super::open_files::raise_limit();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         if let Some(workers) = config.workers {
             runtime.worker_threads(workers);
@@ -46,7 +48,7 @@ impl Serve {
             Ok(runtime) => runtime,
             Err(error) => return super::fail(&error),
         };
-        let outcome = runtime.block_on(serve(config));
+        let outcome = runtime.block_on(serve(config, with));
         // Blocking work that nobody waits for any more stops at its next look at the flag; files are replaced in one step,
         // so that what does not stop in time harms none.
         runtime.shutdown_timeout(LAST_WORK);
@@ -69,8 +71,8 @@ impl Serve {
     }
 }
 
-async fn serve(config: Config) -> Result<(), AppError> {
-    let app = App::new(config).await?.bind().await?;
+async fn serve(config: Config, with: impl FnOnce(App) -> App) -> Result<(), AppError> {
+    let app = with(App::new(config).await?).bind().await?;
     // A reader that is gone (`pressmark serve | head -1`) is no reason not to serve.
     let _ = writeln!(std::io::stdout(), "{}", app.banner());
     app.serve(stop_signal()).await;

@@ -73,25 +73,28 @@ fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Aut
         Method::ListTemplates => Method::ListTemplates,
         Method::CallTool(call) => {
             let tool = features.tools.authorize(principal, &call.name, call.raw_arguments());
-            Method::CallTool((tool.map_err(|denied| refusal(denied, "tool", &call.name))?, call))
+            Method::CallTool((tool.map_err(|denied| McpError::refusal(denied, "tool", &call.name))?, call))
         }
         Method::GetPrompt(call) => {
             let prompt = features.prompts.authorize(principal, &call.name, call.raw_arguments());
-            Method::GetPrompt((prompt.map_err(|denied| refusal(denied, "prompt", &call.name))?, call))
+            Method::GetPrompt((prompt.map_err(|denied| McpError::refusal(denied, "prompt", &call.name))?, call))
         }
         Method::ReadResource(uri) => Method::ReadResource(resource(features, principal, uri)?),
         Method::Complete(Reference::Prompt(call), completing) => {
             let prompt = features.prompts.authorize(principal, &call.name, None);
-            let prompt = prompt.map_err(|denied| refusal(denied, "prompt", &call.name))?;
+            let prompt = prompt.map_err(|denied| McpError::refusal(denied, "prompt", &call.name))?;
             Method::Complete(Reference::Prompt((prompt, call)), completing)
         }
         Method::Complete(Reference::Template(uri), completing) => {
             Method::Complete(Reference::Template(resource(features, principal, uri)?), completing)
         }
-        Method::Listen(Filter { tools, prompts, resources, updates }) => {
+        Method::GetTask(id) => Method::GetTask(id),
+        Method::UpdateTask(id, responses) => Method::UpdateTask(id, responses),
+        Method::CancelTask(id) => Method::CancelTask(id),
+        Method::Listen(Filter { tools, prompts, resources, updates, tasks }) => {
             // What the caller may not watch is not agreed to (2026-07-28, basic/patterns/subscriptions, "Acknowledgment").
             let updates = updates.into_iter().filter_map(|uri| features.resources.authorize(principal, &uri).ok()).collect();
-            Method::Listen(Filter { tools, prompts, resources, updates })
+            Method::Listen(Filter { tools, prompts, resources, updates, tasks })
         }
     };
     Ok(Request { caller, version, method, retry })
@@ -100,17 +103,7 @@ fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Aut
 fn resource(features: &Features, principal: &Arc<Principal>, uri: String) -> Result<AuthorizedResource, McpError> {
     match features.resources.authorize(principal, &uri) {
         Err(Denied::Unknown) => Err(McpError::ResourceNotFound { uri: uri.chars().take(200).collect() }),
-        Err(denied) => Err(refusal(denied, "resource", &uri)),
+        Err(denied) => Err(McpError::refusal(denied, "resource", &uri)),
         Ok(resource) => Ok(resource),
-    }
-}
-
-fn refusal(denied: Denied, kind: &str, name: &str) -> McpError {
-    match denied {
-        Denied::Unknown => {
-            let name = name.chars().take(100).collect::<String>();
-            McpError::InvalidParams(format!("unknown {kind}: {name}; {kind}s/list shows those there are"))
-        }
-        Denied::InsufficientScope { needed, message } => McpError::InsufficientScope { needed, message },
     }
 }

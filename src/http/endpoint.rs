@@ -21,12 +21,15 @@ use super::respond::{self, Refusal};
 use super::shutdown::Shutdown;
 use crate::auth::Principal;
 use crate::mcp::{Dispatch, Method, ServerInfo};
+use crate::tools::HeaderParams;
 
 /// What every request needs; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     /// Authorization, then the methods.
     pub service: Authorize<Dispatch>,
+    /// The arguments that tool calls repeat in headers.
+    pub header_params: Arc<HeaderParams>,
     /// How the server names itself.
     pub info: Arc<ServerInfo>,
     /// What a caller without permission is told.
@@ -65,7 +68,7 @@ async fn respond(
     check_content_type(headers)?;
     check_accept(headers)?;
     let body = read_body(endpoint, headers, body).await?;
-    match read_message(headers, &body) {
+    match read_message(headers, &endpoint.header_params, &body) {
         Err(rejection) => Ok(respond::reject(&rejection, &endpoint.challenge)),
         Ok(Incoming::Accepted) => Ok(respond::accepted()),
         Ok(Incoming::Call(call)) => {
@@ -157,6 +160,9 @@ pub(super) fn names(call: &Call) -> (&'static str, Option<&str>) {
         Method::ListTemplates => ("resources/templates/list", None),
         Method::ReadResource(_) => ("resources/read", None),
         Method::Complete(..) => ("completion/complete", None),
+        Method::GetTask(_) => ("tasks/get", None),
+        Method::UpdateTask(..) => ("tasks/update", None),
+        Method::CancelTask(_) => ("tasks/cancel", None),
         Method::Listen(_) => ("subscriptions/listen", None),
     }
 }

@@ -10,6 +10,7 @@ mod listen;
 mod listen_stream;
 mod log;
 mod origin;
+mod param_headers;
 mod read_message;
 mod respond;
 mod router;

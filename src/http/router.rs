@@ -25,7 +25,8 @@ use super::respond::Refusal;
 use super::shutdown::Shutdown;
 use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
 use crate::auth::Authenticator;
-use crate::mcp::{Dispatch, Features, RequestStates, ServerInfo};
+use crate::mcp::{Dispatch, Features, RequestStates, ServerInfo, Tasks};
+use crate::tools::HeaderParams;
 
 /// What the routes need besides the features.
 pub struct HttpOptions {
@@ -33,6 +34,8 @@ pub struct HttpOptions {
     pub info: ServerInfo,
     /// Seals what calls learn in several rounds.
     pub request_states: RequestStates,
+    /// The calls that outlive their request.
+    pub tasks: Tasks,
     /// Who checks credentials.
     pub authenticator: Arc<Authenticator>,
     /// This server as callers know it: what its challenges and its metadata say.
@@ -51,8 +54,10 @@ pub struct HttpOptions {
 
 /// The whole server as a service.
 pub fn router(features: Arc<Features>, options: HttpOptions) -> Router {
+    let header_params = Arc::new(features.tools.header_params());
     let endpoint = Endpoint {
-        service: AuthorizeLayer::new(Arc::clone(&features)).layer(Dispatch::new(features, options.request_states)),
+        header_params: Arc::clone(&header_params),
+        service: AuthorizeLayer::new(Arc::clone(&features)).layer(Dispatch::new(features, options.request_states, options.tasks)),
         info: Arc::new(options.info),
         challenge: Arc::new(Challenge::new(&options.resource)),
         shutdown: options.shutdown,
@@ -65,7 +70,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(from_fn_with_state(options.origins.clone(), check_origin))
-                .layer(cors(options.origins))
+                .layer(cors(options.origins, &header_params))
                 .layer(AuthenticateLayer::new(options.authenticator, &options.resource)),
         );
     let probes =
@@ -87,13 +92,15 @@ async fn check_origin(State(origins): State<Origins>, request: Request, next: Ne
 }
 
 /// What pages of allowed origins need from a browser to call at all.
-fn cors(origins: Origins) -> CorsLayer {
+fn cors(origins: Origins, header_params: &HeaderParams) -> CorsLayer {
     let headers =
         ["mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id", "last-event-id"].map(HeaderName::from_static);
+    let params = header_params.values().flatten();
+    let params = params.filter_map(|param| HeaderName::try_from(format!("mcp-param-{}", param.name)).ok());
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |origin: &HeaderValue, _| origins.allow(origin)))
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers(headers.into_iter().chain([AUTHORIZATION, CONTENT_TYPE]).collect::<Vec<_>>())
+        .allow_headers(headers.into_iter().chain([AUTHORIZATION, CONTENT_TYPE]).chain(params).collect::<Vec<_>>())
         .expose_headers([WWW_AUTHENTICATE, HeaderName::from_static("mcp-session-id")])
         .max_age(Duration::from_secs(3600))
 }

@@ -10,7 +10,10 @@ use tower::Service;
 use super::listed::{Listed, ListedPrompt, ListedTool};
 use super::listening::Listening;
 use super::request_state::Fingerprint;
-use super::{Authorized, Call, Features, McpError, McpResult, Method, ProtocolVersion, Reference, Request, RequestStates, Retry};
+use super::tasks::Called;
+use super::{
+    Authorized, Call, Features, McpError, McpResult, Method, ProtocolVersion, Reference, Request, RequestStates, Retry, Tasks,
+};
 use crate::call::{Caller, Round, ToolError, ToolErrorKind};
 use crate::tools::ToolResult;
 
@@ -29,6 +32,8 @@ pub struct ServerInfo {
     pub prompts: bool,
     /// Are there resources?
     pub resources: bool,
+    /// May calls become tasks?
+    pub tasks: bool,
 }
 
 /// The MCP service: takes requests whose permission is proved, gives results. Cheap to clone.
@@ -38,6 +43,7 @@ pub struct Dispatch(Arc<Inner>);
 struct Inner {
     features: Arc<Features>,
     states: RequestStates,
+    tasks: Tasks,
     tools: Listed<ListedTool>,
     prompts: Listed<ListedPrompt>,
 }
@@ -46,21 +52,18 @@ struct Inner {
 const PAGE: usize = 50;
 
 impl Dispatch {
-    /// A service over these features, which seals what calls learn in several rounds with `states`.
+    /// A service over these features, which seals what calls learn in several rounds with `states`, and leaves calls that
+    /// outlive their request to `tasks`.
     #[must_use]
-    pub fn new(features: Arc<Features>, states: RequestStates) -> Self {
-        Self::with_page_size(features, states, PAGE)
-    }
-
-    fn with_page_size(features: Arc<Features>, states: RequestStates, page: usize) -> Self {
-        let tools = Listed::new(features.tools.descriptions().map(ListedTool::new), page);
-        let prompts = Listed::new(features.prompts.descriptions().map(ListedPrompt::new), page);
-        Self(Arc::new(Inner { features, states, tools, prompts }))
+    pub fn new(features: Arc<Features>, states: RequestStates, tasks: Tasks) -> Self {
+        let tools = Listed::new(features.tools.descriptions().map(ListedTool::new), PAGE);
+        let prompts = Listed::new(features.prompts.descriptions().map(ListedPrompt::new), PAGE);
+        Self(Arc::new(Inner { features, states, tasks, tools, prompts }))
     }
 
     async fn dispatch(self, request: Request<Authorized>) -> Result<McpResult, McpError> {
         let Request { caller, version, method, retry } = request;
-        let Inner { features, tools, prompts, .. } = &*self.0;
+        let Inner { features, tasks, tools, prompts, .. } = &*self.0;
         match method {
             Method::Discover => Ok(McpResult::Discover),
             Method::Initialize => Ok(McpResult::Initialize),
@@ -85,8 +88,12 @@ impl Dispatch {
                     retry,
                     "tools/call",
                     &call,
-                    |caller| tool.run(caller),
-                    |result| Ok(McpResult::CallTool(result.unwrap_or_else(ToolResult::from))),
+                    |caller| tasks.call(tool, &call, caller, version),
+                    |called| match called {
+                        Ok(Called::Over(result)) => Ok(McpResult::CallTool(result)),
+                        Ok(Called::GoesOn(task)) => Ok(McpResult::CreateTask(task)),
+                        Err(error) => Ok(McpResult::CallTool(ToolResult::from(error))),
+                    },
                 )
                 .await
             }
@@ -126,7 +133,10 @@ impl Dispatch {
             Method::Complete(Reference::Template(template), completing) => {
                 failing(template.complete(caller, completing).await, None).map(McpResult::Complete)
             }
-            Method::Listen(filter) => Ok(McpResult::Listening(Listening::start(features, caller, filter).await)),
+            Method::GetTask(id) => tasks.get(&caller, &id).await.map(McpResult::GetTask),
+            Method::UpdateTask(id, responses) => tasks.update(&caller, &id, &responses).await.map(|()| McpResult::Empty),
+            Method::CancelTask(id) => tasks.cancel(&caller, &id).await.map(|()| McpResult::Empty),
+            Method::Listen(filter) => Listening::start(features, tasks, caller, filter).await.map(McpResult::Listening),
         }
     }
 

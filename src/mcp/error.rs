@@ -1,8 +1,9 @@
 //! What a model cannot repair: errors of the protocol.
 
 use super::ProtocolVersion;
-use crate::auth::Scope;
+use crate::auth::{Denied, Scope};
 use crate::call::ClientCapabilities;
+use crate::state::StateError;
 
 /// A request that gets a JSON-RPC error in place of a result. The HTTP status belongs to `http::respond`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +61,18 @@ pub enum McpError {
 }
 
 impl McpError {
+    /// Why a caller gets no permission for the `tool` or `prompt` of this name.
+    #[must_use]
+    pub fn refusal(denied: Denied, kind: &str, name: &str) -> Self {
+        match denied {
+            Denied::Unknown => {
+                let name = name.chars().take(100).collect::<String>();
+                Self::InvalidParams(format!("unknown {kind}: {name}; {kind}s/list shows those there are"))
+            }
+            Denied::InsufficientScope { needed, message } => Self::InsufficientScope { needed, message },
+        }
+    }
+
     /// The JSON-RPC error code. Codes of MCP's own are those of the schema; codes outside of JSON-RPC's reserved range
     /// repeat the HTTP status (2026-07-28, basic, "Error Codes": new codes lie outside -32768..-32000).
     #[must_use]
@@ -101,6 +114,12 @@ impl McpError {
             | Self::Unavailable(_)
             | Self::Internal => None,
         }
+    }
+}
+
+impl From<StateError> for McpError {
+    fn from(error: StateError) -> Self {
+        Self::Unavailable(format!("{error}; repeat the request after a moment"))
     }
 }
 

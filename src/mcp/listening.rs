@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::request::Filter;
-use super::{Authorized, Features, RequestId};
+use super::{Authorized, Features, McpError, RequestId, Task, Tasks};
 use crate::call::{Caller, Round};
 use crate::changes::ListVersions;
 
@@ -18,6 +18,7 @@ pub struct Listening {
     prompts: bool,
     resources: bool,
     uris: Vec<String>,
+    tasks: Vec<String>,
     lists: watch::Receiver<ListVersions>,
     told: ListVersions,
     sources: SelectAll<BoxStream<'static, Changed>>,
@@ -29,13 +30,30 @@ enum Changed {
     Prompts,
     Resources,
     Resource(String),
+    Task(Task),
 }
 
 impl Listening {
-    /// Listens from now on. Resources that cannot be watched are left out of what is agreed to.
-    pub(super) async fn start(features: &Features, caller: Caller, filter: Filter<Authorized>) -> Self {
-        let Filter { tools, prompts, resources, updates } = filter;
+    /// Listens from now on. Resources that cannot be watched and tasks that are unknown are left out of what is agreed to. Of
+    /// a task the caller is first told how it is now: what happened to it before this is not lost.
+    ///
+    /// # Errors
+    /// `MissingCapability` for tasks of a client that does not take part in their extension; `Unavailable` when the shared
+    /// state is away and tasks are to be followed.
+    pub(super) async fn start(
+        features: &Features,
+        tasks: &Tasks,
+        caller: Caller,
+        filter: Filter<Authorized>,
+    ) -> Result<Self, McpError> {
+        let followed = tasks.follow(&caller, filter.tasks).await?;
+        let Filter { tools, prompts, resources, updates, .. } = filter;
         let mut sources: Vec<BoxStream<'static, Changed>> = Vec::new();
+        let mut tasks = Vec::new();
+        for (id, task) in followed {
+            tasks.push(id);
+            sources.push(task.map(Changed::Task).boxed());
+        }
         let mut uris = Vec::new();
         for resource in updates {
             let uri = resource.uri().to_owned();
@@ -50,7 +68,7 @@ impl Listening {
         }
         let lists = features.notifier.lists();
         let told = *lists.borrow();
-        Self { tools, prompts, resources, uris, lists, told, sources: select_all(sources) }
+        Ok(Self { tools, prompts, resources, uris, tasks, lists, told, sources: select_all(sources) })
     }
 
     /// The first message: what was agreed to.
@@ -67,6 +85,9 @@ impl Listening {
         if !self.uris.is_empty() {
             agreed.insert("resourceSubscriptions".to_owned(), json!(self.uris));
         }
+        if !self.tasks.is_empty() {
+            agreed.insert("taskIds".to_owned(), json!(self.tasks));
+        }
         notification("notifications/subscriptions/acknowledged", id, json!({ "notifications": agreed }))
     }
 
@@ -76,6 +97,7 @@ impl Listening {
             Changed::Tools => ("notifications/tools/list_changed", json!({})),
             Changed::Prompts => ("notifications/prompts/list_changed", json!({})),
             Changed::Resources => ("notifications/resources/list_changed", json!({})),
+            Changed::Task(task) => ("notifications/tasks", json!(task.view())),
             Changed::Resource(uri) => ("notifications/resources/updated", json!({ "uri": uri })),
         };
         notification(method, id, params)

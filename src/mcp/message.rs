@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::McpError;
+use super::object::Object;
 
 /// One message of a body. Parameters stay as they came until a handler wants them.
 #[derive(Debug)]
@@ -50,9 +51,10 @@ impl RequestId {
     }
 }
 
-/// Is this JSON text a string or an integer (ids and progress tokens must be one)?
+/// Is this JSON text a string or an integer (ids and progress tokens must be one)? A string with half of a surrogate pair
+/// in it is neither: many readers refuse it, and with it the whole answer that repeats it.
 pub(super) fn is_string_or_integer(json: &str) -> bool {
-    json.starts_with('"') || json.parse::<i64>().is_ok() || json.parse::<u64>().is_ok()
+    serde_json::from_str::<String>(json).is_ok() || json.parse::<i64>().is_ok() || json.parse::<u64>().is_ok()
 }
 
 #[derive(Deserialize)]
@@ -83,7 +85,7 @@ impl<'a> Message<'a> {
     /// `Parse` for what is not JSON, `InvalidRequest` for JSON that is no JSON-RPC 2.0 message; with the id, where one
     /// could be read.
     pub fn parse(text: &'a str) -> Result<Self, (Option<RequestId>, McpError)> {
-        let envelope: Envelope<'a> = serde_json::from_str(text).map_err(|error| (None, json_error(&error)))?;
+        let Object(envelope): Object<Envelope<'a>> = serde_json::from_str(text).map_err(|error| (None, json_error(&error)))?;
         let id = envelope.id.and_then(RequestId::parse);
         let invalid = |id: Option<RequestId>, problem: &str| Err((id, McpError::InvalidRequest(problem.to_owned())));
         if envelope.jsonrpc != "2.0" {
@@ -132,12 +134,15 @@ mod tests {
             "3",
             "\"x\"",
             "[]",
+            r#"["2.0",1,"ping",{}]"#,
+            r#"["2.0",1,"ping",null,null,null]"#,
             "{}",
             r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1e3,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":"\ud800","method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":5}"#,
             r#"{"jsonrpc":"2.0","id":1}"#,

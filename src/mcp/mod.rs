@@ -12,6 +12,7 @@ mod object;
 mod request;
 mod request_state;
 mod result;
+mod tasks;
 mod version;
 
 pub use dispatch::{Dispatch, ServerInfo};
@@ -24,4 +25,5 @@ pub use notification::ReportNotifications;
 pub use request::{Authorized, Call, Filter, Meta, Method, Named, Params, Reference, Request, Retry, Stage, read_capabilities};
 pub use request_state::{Fingerprint, InvalidState, RequestStates, SealingKey, SealingKeysError, read_sealing_keys};
 pub use result::{McpResult, write_error, write_result};
+pub use tasks::{Task, Tasks};
 pub use version::ProtocolVersion;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::message::is_string_or_integer;
-use super::object::Object;
+use super::object::{self, Object};
 use super::{McpError, ProtocolVersion};
 use crate::call::{Answers, Caller, ClientCapabilities, Completing, LogLevel};
 use crate::prompts::AuthorizedPrompt;
@@ -18,6 +18,8 @@ use crate::tools::AuthorizedTool;
 
 /// Resources that one stream tells of, at most.
 const MAX_WATCHED: usize = 1_000;
+/// Tasks that one stream follows, at most: each costs a look at the shared state every few seconds.
+const MAX_FOLLOWED: usize = 100;
 
 /// A request in which nothing is left to be read from headers or raw JSON.
 #[derive(Debug)]
@@ -88,6 +90,12 @@ pub enum Method<S: Stage> {
     ReadResource(S::Resource),
     /// `completion/complete`.
     Complete(Reference<S>, Completing),
+    /// `tasks/get` (2026-07-28, extension), with the task's id.
+    GetTask(String),
+    /// `tasks/update` (2026-07-28, extension), with the task's id and answers.
+    UpdateTask(String, Answers),
+    /// `tasks/cancel` (2026-07-28, extension), with the task's id.
+    CancelTask(String),
     /// `subscriptions/listen` (2026-07-28).
     Listen(Filter<S>),
 }
@@ -103,6 +111,8 @@ pub struct Filter<S: Stage> {
     pub resources: bool,
     /// When one of these resources changes.
     pub updates: Vec<S::Resource>,
+    /// When one of the tasks of these ids changes.
+    pub tasks: Vec<String>,
 }
 
 /// Whose argument is completed.
@@ -145,7 +155,7 @@ pub struct Retry {
 #[serde(rename_all = "camelCase")]
 pub struct Params<'a> {
     /// The request's metadata.
-    #[serde(rename = "_meta", borrow)]
+    #[serde(rename = "_meta", borrow, default, deserialize_with = "object::optional")]
     pub meta: Option<Meta<'a>>,
     /// `params.name` of tools/call and prompts/get.
     #[serde(borrow)]
@@ -153,6 +163,9 @@ pub struct Params<'a> {
     /// `params.uri` of the methods on resources.
     #[serde(borrow)]
     pub uri: Option<Cow<'a, str>>,
+    /// `params.taskId` of the methods on tasks.
+    #[serde(borrow)]
+    pub task_id: Option<Cow<'a, str>>,
     /// `params.arguments` of tools/call and prompts/get.
     #[serde(borrow)]
     pub arguments: Option<&'a RawValue>,
@@ -167,14 +180,14 @@ pub struct Params<'a> {
     pub capabilities: Option<&'a RawValue>,
     /// `params.ref` of completion/complete.
     #[serde(rename = "ref")]
-    pub reference: Option<ReferenceParam>,
+    pub reference: Option<Object<ReferenceParam>>,
     /// `params.argument` of completion/complete.
     pub argument: Option<Object<ArgumentParam>>,
     /// `params.context` of completion/complete.
     pub context: Option<Object<ContextParam>>,
     /// `params.notifications` of subscriptions/listen.
     pub notifications: Option<Object<FilterParam>>,
-    /// `params.inputResponses` of a further round.
+    /// `params.inputResponses` of a further round, and of tasks/update.
     pub input_responses: Option<Answers>,
     /// `params.requestState` of a further round.
     pub request_state: Option<String>,
@@ -208,6 +221,7 @@ pub struct FilterParam {
     prompts_list_changed: bool,
     resources_list_changed: bool,
     resource_subscriptions: Vec<String>,
+    task_ids: Vec<String>,
 }
 
 /// What `completion/complete` refers to.
@@ -280,6 +294,13 @@ impl<'a> Params<'a> {
             ("resources/templates/list", _) => Ok(Method::ListTemplates),
             ("resources/read", _) => self.uri().map(Method::ReadResource),
             ("completion/complete", _) => self.completion(),
+            ("tasks/get", true) => self.task_id().map(Method::GetTask),
+            ("tasks/update", true) => {
+                let id = self.task_id()?;
+                let responses = self.input_responses.take().ok_or_else(|| missing("inputResponses", "answers by their keys"))?;
+                Ok(Method::UpdateTask(id, responses))
+            }
+            ("tasks/cancel", true) => self.task_id().map(Method::CancelTask),
             ("subscriptions/listen", true) => self.filter().map(Method::Listen),
             _ => Err(McpError::MethodNotFound(name.chars().take(100).collect())),
         }
@@ -302,24 +323,33 @@ impl<'a> Params<'a> {
         self.uri.take().map(Cow::into_owned).ok_or_else(|| missing("uri", "the resource's URI"))
     }
 
+    fn task_id(&mut self) -> Result<String, McpError> {
+        self.task_id.take().map(Cow::into_owned).ok_or_else(|| missing("taskId", "the task's id"))
+    }
+
     fn filter(&mut self) -> Result<Filter<Named>, McpError> {
         let Object(filter) = self.notifications.take().ok_or_else(|| missing("notifications", "what to be told of"))?;
         let updates = filter.resource_subscriptions;
         if updates.len() > MAX_WATCHED {
             return Err(McpError::InvalidParams(format!("one stream tells of at most {MAX_WATCHED} resources; open several")));
         }
+        let tasks = filter.task_ids;
+        if tasks.len() > MAX_FOLLOWED {
+            return Err(McpError::InvalidParams(format!("one stream follows at most {MAX_FOLLOWED} tasks; open several")));
+        }
         Ok(Filter {
             tools: filter.tools_list_changed,
             prompts: filter.prompts_list_changed,
             resources: filter.resources_list_changed,
             updates,
+            tasks,
         })
     }
 
     fn completion(&mut self) -> Result<Method<Named>, McpError> {
         let reference = match self.reference.take().ok_or_else(|| missing("ref", "what is completed"))? {
-            ReferenceParam::Prompt { name } => Reference::Prompt(Call { name, arguments: None }),
-            ReferenceParam::Resource { uri } => Reference::Template(uri),
+            Object(ReferenceParam::Prompt { name }) => Reference::Prompt(Call { name, arguments: None }),
+            Object(ReferenceParam::Resource { uri }) => Reference::Template(uri),
         };
         let Object(ArgumentParam { name: argument, value }) =
             self.argument.take().ok_or_else(|| missing("argument", "name and value of what is being typed"))?;

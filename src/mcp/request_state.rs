@@ -178,10 +178,12 @@ impl Fingerprint {
     /// Of a request. Two spellings of the same arguments are the same.
     #[must_use]
     pub fn of(method: &str, name: &str, arguments: Option<&[u8]>) -> Self {
-        let arguments: serde_json::Value =
-            arguments.and_then(|arguments| serde_json::from_slice(arguments).ok()).unwrap_or_else(|| serde_json::json!({}));
+        let arguments = arguments.unwrap_or(b"{}");
+        // What this reader cannot read, another may: it stands for itself, and no two of the kind for one another.
+        let read = serde_json::from_slice::<serde_json::Value>(arguments);
+        let arguments = read.map_or_else(|_| arguments.to_vec(), |arguments| arguments.to_string().into_bytes());
         let mut hasher = blake3::Hasher::new();
-        for part in [method.as_bytes(), name.as_bytes(), arguments.to_string().as_bytes()] {
+        for part in [method.as_bytes(), name.as_bytes(), &arguments] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
@@ -235,6 +237,16 @@ mod tests {
             assert_eq!(states.open(&ada, request, &changed), Err(InvalidState), "{at}");
             assert_eq!(states.open(&ada, request, &state[..at]), Err(InvalidState), "{at}");
         }
+    }
+
+    #[test]
+    fn arguments_that_cannot_be_read_are_told_apart() {
+        let of = |arguments: &str| Fingerprint::of("tools/call", "t", Some(arguments.as_bytes()));
+        let texts = [r#"{"path":"/a","x":"\ud800"}"#, r#"{"path":"/b","x":"\ud800"}"#, r#"{"x":1e999}"#, "{}"];
+        for (at, one) in texts.iter().enumerate() {
+            assert!(texts[at + 1..].iter().all(|other| of(one) != of(other)), "{one}");
+        }
+        assert_eq!(of("{}"), Fingerprint::of("tools/call", "t", None));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{ListedPrompt, ListedTool, Listening, McpError, Page, ProtocolVersion, RequestId, ServerInfo};
+use super::{ListedPrompt, ListedTool, Listening, McpError, Page, ProtocolVersion, RequestId, ServerInfo, Task};
 use crate::call::{Answers, Completion, Content, InputRequests, ResourceContents};
 use crate::prompts::{PromptMessage, PromptOutput};
 use crate::resources::{Resource, ResourcePage, ResourceTemplate};
@@ -48,6 +48,10 @@ pub enum McpResult {
     },
     /// Of `completion/complete`.
     Complete(Completion),
+    /// Of `tools/call` when the call has become a task.
+    CreateTask(Task),
+    /// Of `tasks/get`.
+    GetTask(Task),
     /// Of `subscriptions/listen`: answered by a stream.
     Listening(Listening),
     /// Of a call that asks for something before it can go on.
@@ -73,7 +77,7 @@ pub fn write_result(id: &RequestId, version: ProtocolVersion, info: &ServerInfo,
             1024,
             &DiscoverResult {
                 supported_versions: ProtocolVersion::ALL.map(ProtocolVersion::as_str),
-                capabilities: Capabilities::of(info),
+                capabilities: Capabilities { extensions: Extensions::of(info), ..Capabilities::of(info) },
                 instructions: &info.instructions,
                 caching: Caching::LIST,
             },
@@ -131,6 +135,8 @@ pub fn write_result(id: &RequestId, version: ProtocolVersion, info: &ServerInfo,
             let content = either(&result.content, version.has_resource_links(), Content::without_link);
             envelope.write(size, &CallToolResult { content: &content, structured_content: structured, is_error: result.is_error })
         }
+        McpResult::CreateTask(task) => Envelope { result_type: "task", ..envelope }.write(512, &task.view()),
+        McpResult::GetTask(task) => envelope.write(4096, &task.view()),
         McpResult::InputRequired { questions, state, .. } => {
             let envelope = Envelope { result_type: "input_required", ..envelope };
             envelope.write(4096, &InputRequiredResult { input_requests: questions, request_state: state.as_deref() })
@@ -138,16 +144,24 @@ pub fn write_result(id: &RequestId, version: ProtocolVersion, info: &ServerInfo,
     }
 }
 
+/// A tool's result as it stands in a completed task.
+pub(super) fn tool_result_json(result: &ToolResult) -> Box<RawValue> {
+    let structured_content = result.structured.as_deref();
+    to_raw(&TypedResult {
+        result_type: "complete",
+        result: CallToolResult { content: &result.content, structured_content, is_error: result.is_error },
+    })
+}
+
+/// An error as it stands in a failed task.
+pub(super) fn error_json(error: &McpError) -> Box<RawValue> {
+    to_raw(&ErrorObject::of(error))
+}
+
 /// The answer to a request that failed. Without an id when the id could not be read (2026-07-28, basic, "Error Responses").
 #[must_use]
 pub fn write_error(id: Option<&RequestId>, error: &McpError) -> Vec<u8> {
-    let mut message = error.to_string();
-    if let Some((cut, _)) = message.char_indices().nth(MAX_ERROR_CHARS) {
-        message.truncate(cut);
-        message.push('…');
-    }
-    let error = ErrorObject { code: error.code(), message, data: error.data() };
-    to_json(256, &ErrorResponse { jsonrpc: "2.0", id: id.map(as_raw), error })
+    to_json(256, &ErrorResponse { jsonrpc: "2.0", id: id.map(as_raw), error: ErrorObject::of(error) })
 }
 
 /// The items as they are, or each in the form of an older revision.
@@ -184,6 +198,19 @@ fn to_json<T: Serialize>(size: usize, value: &T) -> Vec<u8> {
     #[expect(clippy::expect_used, reason = "writing plain data to memory does not fail")]
     serde_json::to_writer(&mut buffer, value).expect("an answer is plain data");
     buffer
+}
+
+fn to_raw<T: Serialize>(value: &T) -> Box<RawValue> {
+    #[expect(clippy::expect_used, reason = "plain data can be written as JSON")]
+    serde_json::value::to_raw_value(value).expect("an answer is plain data")
+}
+
+#[derive(Serialize)]
+struct TypedResult<'a> {
+    #[serde(rename = "resultType")]
+    result_type: &'static str,
+    #[serde(flatten)]
+    result: CallToolResult<'a>,
 }
 
 #[derive(Serialize)]
@@ -240,6 +267,21 @@ struct Capabilities {
     #[serde(skip_serializing_if = "Option::is_none")]
     completions: Option<Empty>,
     logging: Empty,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extensions: Option<Extensions>,
+}
+
+/// Extensions with their settings; the handshake revisions have none.
+#[derive(Serialize)]
+struct Extensions {
+    #[serde(rename = "io.modelcontextprotocol/tasks")]
+    tasks: Empty,
+}
+
+impl Extensions {
+    fn of(info: &ServerInfo) -> Option<Self> {
+        info.tasks.then_some(Self { tasks: Empty {} })
+    }
 }
 
 /// A feature whose changes clients can be told of.
@@ -260,6 +302,7 @@ impl Capabilities {
             resources: info.resources.then_some(Changing { subscribe: true, ..changing }),
             completions: (info.prompts || info.resources).then_some(Empty {}),
             logging: Empty {},
+            extensions: None,
         }
     }
 }
@@ -369,4 +412,15 @@ struct ErrorObject {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<serde_json::Value>,
+}
+
+impl ErrorObject {
+    fn of(error: &McpError) -> Self {
+        let mut message = error.to_string();
+        if let Some((cut, _)) = message.char_indices().nth(MAX_ERROR_CHARS) {
+            message.truncate(cut);
+            message.push('…');
+        }
+        Self { code: error.code(), message, data: error.data() }
+    }
 }

@@ -4,7 +4,7 @@
 //! told the last writes, or eviction under memory pressure. What a caller has to reckon with:
 //!
 //! - **A record or a member of a group** may be gone before its time. Losing it costs one repeated call, or a new session.
-//! - **A lease** ([`SharedState::put_if_absent`]) may be lost while it is held, so that two hold it for a moment: work under
+//! - **A lease** ([`Lease`]) may be lost while it is held, so that two hold it for a moment: work under
 //!   a lease ends with a [`SharedState::replace`] of the record that it works on, which only one of them wins.
 //! - **An event log** may lose its newest events in a failover, and all of them in a restart. What is there is in order, and
 //!   an event that was appended once is there once.
@@ -16,6 +16,7 @@
 mod cursors;
 mod events;
 mod keys;
+mod lease;
 mod memory;
 mod redis;
 mod store;
@@ -24,6 +25,7 @@ mod topics;
 pub use cursors::{Cursor, CursorError, CursorKind, Cursors};
 pub use events::{EventId, LogLimits, NotAnEventId, Once};
 pub use keys::member_key;
+pub use lease::Lease;
 pub use memory::MemoryState;
 pub use redis::{RedisState, RedisUrl, RedisUrlError};
 pub use store::{SharedState, StateError, StateFuture};

@@ -20,6 +20,13 @@ impl<T> ToolOutput<T> {
     }
 }
 
+impl ToolOutput<()> {
+    /// Content blocks alone, for a tool that only speaks to the model.
+    pub fn blocks(content: impl Into<Vec<Content>>) -> Self {
+        Self { content: content.into(), structured: () }
+    }
+}
+
 /// A finished call, its types erased: what goes over the wire in every revision.
 #[derive(Clone, Debug)]
 pub struct ToolResult {

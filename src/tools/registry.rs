@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::header_param::header_params;
 use super::schema::{input_schema, output_schema};
-use super::{Effect, Tool, ToolOutput, ToolResult, ToolSpec};
+use super::{Effect, HeaderParam, HeaderParams, Tool, ToolOutput, ToolResult, ToolSpec};
 use crate::auth::{Denied, Principal, Scope};
 use crate::call::{CallContext, Caller, Content, Lanes, Round, RoundFuture, ToolError, ToolErrorKind};
 
@@ -25,6 +26,7 @@ struct Limits {
 
 struct Registered {
     description: ToolDescription,
+    header_params: Vec<HeaderParam>,
     tool: Arc<dyn ErasedTool>,
 }
 
@@ -52,6 +54,8 @@ pub struct AuthorizedTool {
 type PreparedCall = Result<Box<dyn Runnable>, ToolError>;
 
 trait Runnable: Send {
+    /// Gives itself back when the call may become a task.
+    fn before_task<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, Box<dyn Runnable>>;
     fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, ToolResult>;
 }
 
@@ -65,6 +69,13 @@ struct WithArgs<T: Tool> {
 }
 
 impl<T: Tool> Runnable for WithArgs<T> {
+    fn before_task<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, Box<dyn Runnable>> {
+        Box::pin(async move {
+            self.tool.before_task(cx, &self.args).await?;
+            Ok(self as Box<dyn Runnable>)
+        })
+    }
+
     fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, ToolResult> {
         Box::pin(async move { self.tool.call(cx, self.args).await.map(erase_output) })
     }
@@ -129,7 +140,8 @@ impl ToolRegistry {
     /// Adds a tool at the end of the list.
     ///
     /// # Panics
-    /// When the name is taken: two tools of one name are a mistake of the program, found at its first start.
+    /// When the name is taken, or clients would refuse the tool for an `x-mcp-header`: mistakes of the program, found at
+    /// its first start.
     #[must_use]
     pub fn with<T: Tool>(mut self, tool: T) -> Self {
         assert!(self.find(T::SPEC.name).is_none(), "two tools are named {}", T::SPEC.name);
@@ -138,13 +150,22 @@ impl ToolRegistry {
             input_schema: input_schema::<T::Args>(),
             output_schema: output_schema::<T::Output>(),
         };
-        self.tools.push(Registered { description, tool: Arc::new(tool) });
+        let header_params = header_params(&description.input_schema);
+        let header_params = header_params.unwrap_or_else(|problem| panic!("the tool {}: {problem}", T::SPEC.name));
+        self.tools.push(Registered { description, header_params, tool: Arc::new(tool) });
         self
     }
 
     /// The tools, in the order of the list.
     pub fn descriptions(&self) -> impl Iterator<Item = &ToolDescription> {
         self.tools.iter().map(|registered| &registered.description)
+    }
+
+    /// The arguments that clients repeat in headers, of the tools that have some.
+    #[must_use]
+    pub fn header_params(&self) -> HeaderParams {
+        let annotated = self.tools.iter().filter(|registered| !registered.header_params.is_empty());
+        annotated.map(|registered| (registered.description.spec.name, registered.header_params.clone())).collect()
     }
 
     /// Does this caller hold all scopes of the tool of this name?
@@ -189,14 +210,33 @@ impl AuthorizedTool {
         &self.spec
     }
 
+    /// What the tool settles before the call becomes a task. Gives the call back when it may become one.
+    pub async fn before_task(self, caller: Caller) -> Round<Self> {
+        let Self { spec, call, principal, lanes, limits } = self;
+        let call = match call {
+            Ok(call) => call,
+            Err(error) => return Round::Done(Err(error)),
+        };
+        let caller = Caller { principal: Arc::clone(&principal), ..caller };
+        let cx = CallContext::new(caller, spec.lane, Arc::clone(&lanes), limits.max_result_bytes);
+        let settled = Round::run(cx, spec.name, limits.timeout, move |cx| call.before_task(cx)).await;
+        settled.map(|call| Self { spec, call: Ok(call), principal, lanes, limits })
+    }
+
     /// Runs one round of the call in the tool's lane, under its deadline, with the rights of the principal that it was
     /// authorized for. Dropping the future cancels the work.
     pub async fn run(self, caller: Caller) -> Round<ToolResult> {
+        let timeout = self.limits.timeout;
+        self.run_for(caller, timeout).await
+    }
+
+    /// The same, under another deadline.
+    pub async fn run_for(self, caller: Caller, timeout: Duration) -> Round<ToolResult> {
         let call = match self.call {
             Ok(call) => call,
             Err(error) => return Round::Done(Err(error)),
         };
-        let Limits { max_result_bytes, timeout } = self.limits;
+        let max_result_bytes = self.limits.max_result_bytes;
         let caller = Caller { principal: self.principal, ..caller };
         let cx = CallContext::new(caller, self.spec.lane, self.lanes, max_result_bytes);
         Round::run(cx, self.spec.name, timeout, move |cx| {
@@ -220,6 +260,13 @@ fn within_budget(result: ToolResult, max_result_bytes: usize) -> Result<ToolResu
 }
 
 impl Effect {
+    /// Does the same call a second time change nothing more?
+    #[must_use]
+    pub fn is_idempotent(self) -> bool {
+        let (_, _, idempotent) = self.hints();
+        idempotent
+    }
+
     /// (readOnlyHint, destructiveHint, idempotentHint) of MCP's tool annotations.
     #[must_use]
     pub fn hints(self) -> (bool, bool, bool) {

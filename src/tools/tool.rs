@@ -17,7 +17,7 @@ pub trait Tool: Send + Sync + 'static {
     /// Name, description, scopes and behaviour: everything that is declared once and derived from everywhere.
     const SPEC: ToolSpec;
     /// The arguments. Derive with `#[serde(deny_unknown_fields)]`, so that a misspelt argument is an error that names it.
-    type Args: DeserializeOwned + JsonSchema + Send + 'static;
+    type Args: DeserializeOwned + JsonSchema + Send + Sync + 'static;
     /// The machine-readable result: it becomes `structuredContent`, and its schema `outputSchema`.
     type Output: Serialize + JsonSchema + Send;
 
@@ -25,6 +25,16 @@ pub trait Tool: Send + Sync + 'static {
     /// before the tool runs; a tool that touches no file has nothing to add.
     fn touches(_args: &Self::Args) -> Touches<'_> {
         Touches::default()
+    }
+
+    /// What is settled before a call becomes a task, while its caller still waits (see [`TaskSupport`]): a tool may ask its
+    /// first questions here, or refuse. [`Self::call`] then finds the answers under the same keys. A call that does not
+    /// become a task begins with [`Self::call`].
+    ///
+    /// # Errors
+    /// As those of [`Self::call`]; with any of them the call does not become a task.
+    fn before_task(&self, _cx: &CallContext, _args: &Self::Args) -> impl Future<Output = Result<(), Interrupted>> + Send {
+        std::future::ready(Ok(()))
     }
 
     /// Does the work.
@@ -78,6 +88,9 @@ impl ToolSpec {
 }
 
 /// May a call become a task, which runs on after its request was answered (extension `io.modelcontextprotocol/tasks`)?
+///
+/// What it asks while it runs reaches the client through the task. When its replica dies, the call runs again from its
+/// beginning if its [`Effect`] is idempotent, and fails otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskSupport {
     /// No: calls are answered when they are done.

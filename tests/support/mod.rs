@@ -7,6 +7,7 @@ pub mod in_process;
 pub mod issuer;
 pub mod nginx;
 pub mod node;
+pub mod open_files;
 pub mod process;
 pub mod redis;
 pub mod server;

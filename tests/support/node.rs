@@ -1,6 +1,6 @@
 //! Programs for Node, with the packages of `tests/clients/package.json`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// `node ARGUMENTS`, in `tests/clients`, where the MCP clients can be imported.
@@ -18,4 +18,9 @@ pub fn node(arguments: &[&str]) -> Command {
 /// The script behind a command that one of the packages brings: `conformance`.
 pub fn package_command(name: &str) -> String {
     format!("node_modules/.bin/{name}")
+}
+
+/// A file that one of the packages brings.
+pub fn package_file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/node_modules").join(path)
 }

@@ -1,16 +1,20 @@
 //! The program under test, started as its users start it.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::process::{Process, free_port, wait_until};
 
+/// The program under test.
+const PRESSMARK: &str = env!("CARGO_BIN_EXE_pressmark");
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// `pressmark serve` on a port of its own, which it keeps when killed and started again.
 pub struct Pressmark {
+    program: PathBuf,
     port: u16,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -27,12 +31,23 @@ impl Pressmark {
 
     /// The same, with environment variables.
     pub fn start_with_environment(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_program(PathBuf::from(PRESSMARK), &[&["serve"], arguments].concat(), environment)
+    }
+
+    /// Starts one of the examples in place of `pressmark serve`. `cargo test` builds them, `cargo test --test NAME` does not.
+    pub fn start_example(name: &str, arguments: &[&str]) -> Self {
+        let program = Path::new(PRESSMARK).with_file_name("examples").join(name);
+        assert!(is_built(&program), "`cargo build --example {name}` first: it is missing, or older than its source");
+        Self::start_program(program, arguments, &[])
+    }
+
+    fn start_program(program: PathBuf, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let port = free_port();
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (stdout, stderr) = (Arc::default(), Arc::default());
-        let process = launch(port, &arguments, &environment, &stdout, &stderr);
-        let mut server = Self { port, arguments, environment, stdout, stderr, process };
+        let process = launch(&program, port, &arguments, &environment, &stdout, &stderr);
+        let mut server = Self { program, port, arguments, environment, stdout, stderr, process };
         server.wait_until_alive();
         server
     }
@@ -61,6 +76,13 @@ impl Pressmark {
         self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How much memory the server holds now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("Linux tells");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory is told");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB") * 1024
+    }
+
     /// Kills the server in the middle of whatever it does, as `kill -9` does.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -85,7 +107,7 @@ impl Pressmark {
     /// The same, without waiting until it is alive.
     pub fn respawn(&mut self) {
         self.kill();
-        self.process = launch(self.port, &self.arguments, &self.environment, &self.stdout, &self.stderr);
+        self.process = launch(&self.program, self.port, &self.arguments, &self.environment, &self.stdout, &self.stderr);
     }
 
     pub fn wait_until_alive(&mut self) {
@@ -103,12 +125,31 @@ impl Pressmark {
 
 /// Runs `pressmark ARGUMENTS` to its end.
 pub fn run_pressmark(arguments: &[&str]) -> Output {
-    pressmark().args(arguments).stdin(Stdio::null()).output().expect("the program under test is built")
+    without_settings(Path::new(PRESSMARK)).args(arguments).stdin(Stdio::null()).output().expect("the program under test is built")
 }
 
-/// The program under test without any setting from the environment of the tests.
-fn pressmark() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pressmark"));
+/// Is there a program that is newer than all sources?
+fn is_built(program: &Path) -> bool {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src"), root.join("examples")];
+    let mut newest = None;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                newest = newest.max(changed(&path));
+            }
+        }
+    }
+    changed(program).is_some() && changed(program) >= newest
+}
+
+/// A program without any setting from the environment of the tests.
+fn without_settings(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PRESSMARK_") {
             command.env_remove(name);
@@ -118,14 +159,15 @@ fn pressmark() -> Command {
 }
 
 fn launch(
+    program: &Path,
     port: u16,
     arguments: &[String],
     environment: &[(String, String)],
     stdout: &Arc<Mutex<String>>,
     stderr: &Arc<Mutex<String>>,
 ) -> Process {
-    let mut command = pressmark();
-    command.arg("serve").args(arguments).args(["--listen", &format!("127.0.0.1:{port}")]);
+    let mut command = without_settings(program);
+    command.args(arguments).args(["--listen", &format!("127.0.0.1:{port}")]);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = Process::spawn(&mut command, "nothing: cargo builds it");

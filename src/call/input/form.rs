@@ -1,28 +1,38 @@
 //! Forms: the restricted schemas that clients can show, and whether an answer fits one.
 
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
+
+use crate::call::input_schema_of;
 
 /// The schema of a plain struct, without what forms do not know.
 pub(super) fn schema_of<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    let mut schema = input_schema_of::<T>();
     if let Some(object) = schema.as_object_mut() {
         object.retain(|key, _| matches!(key.as_str(), "type" | "properties" | "required"));
+    }
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
+    for items in fields.filter_map(|field| field.get_mut("items")?.as_object_mut()) {
+        // Choices with titles, where several may be chosen, are `anyOf` and say no type.
+        if let Some(titled) = items.remove("oneOf") {
+            items.remove("type");
+            items.insert("anyOf".to_owned(), titled);
+        }
     }
     schema
 }
 
 /// Does the content have every required field, and each field that the form knows the form's type? Fields that the form
-/// does not know are nobody's business.
+/// does not know are nobody's business, and null is how some clients leave a field out.
 pub(super) fn fits(schema: &Value, content: &Map<String, Value>) -> bool {
     let required = schema.get("required").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let complete = required.iter().filter_map(Value::as_str).all(|name| content.contains_key(name));
+    let given = |name: &str| content.get(name).is_some_and(|value| !value.is_null());
+    let complete = required.iter().filter_map(Value::as_str).all(given);
     let properties = schema.get("properties").and_then(Value::as_object);
     complete
         && content
             .iter()
+            .filter(|(_, value)| !value.is_null())
             .all(|(name, value)| properties.and_then(|known| known.get(name)).is_none_or(|field| field_fits(field, value)))
 }
 
@@ -59,4 +69,111 @@ fn choices(field: &Value) -> Option<Vec<&Value>> {
     }
     let titled = field.get("oneOf").or_else(|| field.get("anyOf"))?.as_array()?;
     Some(titled.iter().filter_map(|choice| choice.get("const")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is used")]
+    struct Order {
+        /// Who orders,
+        /// by name
+        #[schemars(length(min = 1, max = 20))]
+        name: String,
+        #[schemars(range(min = 1, max = 9))]
+        number: u8,
+        discount: Option<f32>,
+        gift: bool,
+        #[schemars(extend("default" = "small"))]
+        size: Option<Size>,
+        color: Color,
+        #[schemars(length(max = 2))]
+        extras: Option<Vec<Size>>,
+        ribbons: Vec<Color>,
+    }
+
+    #[derive(JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    #[expect(dead_code, reason = "only its schema is used")]
+    enum Size {
+        /// Described for Rust.
+        Small,
+        Large,
+    }
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is used")]
+    enum Color {
+        #[schemars(rename = "#FF0000", title = "Red")]
+        Red,
+        #[schemars(rename = "#00FF00", title = "Green")]
+        Green,
+    }
+
+    #[test]
+    fn a_struct_becomes_what_forms_know() {
+        let titled = json!([{"const": "#FF0000", "title": "Red"}, {"const": "#00FF00", "title": "Green"}]);
+        let expected = json!({
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "description": "Who orders, by name", "minLength": 1, "maxLength": 20},
+                "number": {"type": "integer", "minimum": 1, "maximum": 9},
+                "discount": {"type": "number"},
+                "gift": {"type": "boolean"},
+                "size": {"type": "string", "enum": ["small", "large"], "default": "small"},
+                "color": {"type": "string", "oneOf": titled},
+                "extras": {"type": "array", "maxItems": 2, "items": {"type": "string", "enum": ["small", "large"]}},
+                "ribbons": {"type": "array", "items": {"anyOf": titled}},
+            },
+            "required": ["name", "number", "gift", "color", "ribbons"],
+        });
+        assert_eq!(schema_of::<Order>(), expected);
+    }
+
+    #[test]
+    fn answers_fit_or_do_not() {
+        let schema = schema_of::<Order>();
+        let right = json!({"name": "Ada", "number": 2, "gift": true, "color": "#FF0000", "ribbons": ["#00FF00"]});
+        let with = |name: &str, value: Value| {
+            let mut content = right.as_object().expect("an object").clone();
+            content.insert(name.to_owned(), value);
+            fits(&schema, &content)
+        };
+        for (name, value) in [
+            ("name", json!("Å".repeat(20))),
+            ("number", json!(9.0)),
+            ("discount", json!(0.5)),
+            ("discount", json!(null)),
+            ("size", json!("large")),
+            ("extras", json!(["small", "large"])),
+            ("ribbons", json!([])),
+            ("unknown", json!({"of": "nobody's business"})),
+        ] {
+            assert!(with(name, value.clone()), "{name}: {value}");
+        }
+        for (name, value) in [
+            ("name", json!("")),
+            ("name", json!("a".repeat(21))),
+            ("name", json!(null)),
+            ("name", json!(5)),
+            ("number", json!(0)),
+            ("number", json!(10)),
+            ("number", json!(1.5)),
+            ("number", json!("2")),
+            ("discount", json!("0.5")),
+            ("gift", json!("true")),
+            ("size", json!("medium")),
+            ("color", json!("Red")),
+            ("extras", json!(["small", "small", "small"])),
+            ("extras", json!("small")),
+            ("ribbons", json!(["#0000FF"])),
+        ] {
+            assert!(!with(name, value.clone()), "{name}: {value}");
+        }
+        assert!(!fits(&schema, &Map::new()), "required fields are missing");
+    }
 }

@@ -1,0 +1,15 @@
+//! Room for many connections: each is an open file.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the number of files that this process may open to the most that it may raise it to itself. Shells and service
+/// managers often begin with 1,024, which is the number that programs with `select` can bear; this one has none.
+pub(super) fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}

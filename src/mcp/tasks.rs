@@ -1,0 +1,347 @@
+//! Tasks: calls that outlive their request (extension `io.modelcontextprotocol/tasks`).
+//!
+//! A task's record lies in the shared state, and any replica answers for it. One replica runs the call, under a lease. When
+//! the lease is gone although the record says that the call runs, whoever looks at the task next takes it over: a call that
+//! may be repeated runs again, any other fails and says so. Every change of a record is a compare-and-swap, and names the
+//! run that makes it, so that of two replicas that believe to hold the lease one has its way.
+
+mod follow;
+mod record;
+mod run;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use self::record::{NewTask, TaskRecord, TaskState};
+use self::run::{Run, Stopping, abandoned, fail};
+use self::store::{Change, TaskPlace, TaskStore};
+use super::{Call, Features, McpError, ProtocolVersion};
+use crate::auth::Principal;
+use crate::call::{Answers, Caller, ClientCapabilities, Round, ToolError, ToolErrorKind};
+use crate::state::{Lease, SharedState, StateError};
+use crate::tools::{AuthorizedTool, TaskSupport, ToolResult};
+
+/// The extension, as it is declared.
+pub(super) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
+/// Arguments, and answers, that are kept for one task, in bytes of JSON.
+const MAX_KEPT_BYTES: usize = 256 * 1024;
+/// A call that may be repeated is given up when so many replicas in a row have died of it.
+const MAX_INTERRUPTIONS: u32 = 3;
+/// How long the one who asked has to give its lease back, when the answers come at once.
+const HAND_OVER: Duration = Duration::from_millis(100);
+/// How long tasks have at the very end to write that they were given up.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The tasks of a server: makes them, answers for them, and runs some. Cheap to clone.
+#[derive(Clone)]
+pub struct Tasks(Arc<Inner>);
+
+struct Inner {
+    features: Arc<Features>,
+    store: Arc<TaskStore>,
+    ttl: Duration,
+    /// Each run holds a receiver.
+    stopping: watch::Sender<Stopping>,
+}
+
+/// A task as it was at some moment.
+#[derive(Clone, Debug)]
+pub struct Task(Box<TaskRecord>);
+
+/// What a tool call has become.
+pub(super) enum Called {
+    /// It is over.
+    Over(ToolResult),
+    /// It goes on by itself.
+    GoesOn(Task),
+}
+
+impl Task {
+    /// What `tasks/get` and `notifications/tasks` tell of it.
+    pub(super) fn view(&self) -> impl Serialize {
+        self.0.view()
+    }
+}
+
+impl Tasks {
+    /// Tasks in `state`, each of which lives for `ttl` from its creation and may run for as long.
+    #[must_use]
+    pub fn new(features: Arc<Features>, state: Arc<dyn SharedState>, ttl: Duration) -> Self {
+        let store = Arc::new(TaskStore::new(state));
+        Self(Arc::new(Inner { features, store, ttl, stopping: watch::Sender::new(Stopping::No) }))
+    }
+
+    /// Is there a tool whose calls may become tasks?
+    #[must_use]
+    pub fn are_offered(features: &Features) -> bool {
+        features.tools.descriptions().any(|description| description.spec.task != TaskSupport::Never)
+    }
+
+    /// Runs one round of a tool call, or makes the call a task when the tool wants that and the client knows of tasks; the
+    /// task can then be read on every replica.
+    pub(super) async fn call(
+        &self,
+        tool: AuthorizedTool,
+        call: &Call,
+        caller: Caller,
+        version: ProtocolVersion,
+    ) -> Round<Called> {
+        match becomes_task(&tool, call, &caller, version) {
+            Ok(false) => tool.run(caller).await.map(Called::Over),
+            Ok(true) => match tool.before_task(caller.clone()).await {
+                Round::Done(Ok(tool)) => {
+                    Round::Done(self.create(tool, call, caller).await.map(Called::GoesOn).map_err(ToolError::from))
+                }
+                Round::Done(Err(error)) => Round::Done(Err(error)),
+                Round::Asks { questions, answers } => Round::Asks { questions, answers },
+                Round::Lacks(capabilities) => Round::Lacks(capabilities),
+            },
+            Err(refused) => refused,
+        }
+    }
+
+    async fn create(&self, tool: AuthorizedTool, call: &Call, caller: Caller) -> Result<Task, StateError> {
+        let new = NewTask {
+            tool: call.name.clone(),
+            arguments: call.raw_arguments().map(ToOwned::to_owned),
+            capabilities: (*caller.capabilities).clone(),
+            answers: caller.answers.clone(),
+            ttl: self.0.ttl,
+        };
+        let run = rand::random();
+        let record = TaskRecord::new(new, run);
+        let place = TaskPlace::of(&caller.principal, &record);
+        // The lease comes first: a record without one would be taken for abandoned.
+        let lease = self.0.store.lease(&place).await?;
+        let lease = lease.ok_or_else(|| StateError { reason: "the lease of a new task is taken".to_owned() })?;
+        self.0.store.create(&place, &record).await?;
+        self.run(place, lease, run, tool, caller, record.clone());
+        Ok(Task(Box::new(record)))
+    }
+
+    /// `tasks/get`.
+    pub(super) async fn get(&self, caller: &Caller, id: &str) -> Result<Task, McpError> {
+        let place = self.place(caller, id)?;
+        self.look(&place, &caller.principal).await?.map(|record| Task(Box::new(record))).ok_or_else(unknown)
+    }
+
+    /// `tasks/update`: takes answers. The call goes on when it has them all.
+    pub(super) async fn update(&self, caller: &Caller, id: &str, responses: &Answers) -> Result<(), McpError> {
+        let place = self.place(caller, id)?;
+        let bytes: usize = responses.values().map(|response| response.to_string().len()).sum();
+        if bytes > MAX_KEPT_BYTES {
+            return Err(McpError::InvalidParams(format!("the answers have {bytes} bytes; at most {MAX_KEPT_BYTES} are taken")));
+        }
+        match self.0.store.change(&place, |record| record.answer(responses)).await? {
+            Change::Unknown => Err(unknown()),
+            Change::Declined(_) => Ok(()),
+            Change::Made(record) => {
+                if record.is_working() {
+                    tokio::spawn(self.clone().resume(place, Arc::clone(&caller.principal)));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// `tasks/cancel`: the replica that runs it hears of it.
+    pub(super) async fn cancel(&self, caller: &Caller, id: &str) -> Result<(), McpError> {
+        let place = self.place(caller, id)?;
+        let change = |record: &mut TaskRecord| {
+            let goes_on = !record.is_over();
+            if goes_on {
+                record.end(TaskState::Cancelled, None);
+            }
+            goes_on
+        };
+        match self.0.store.change(&place, change).await? {
+            Change::Unknown => Err(unknown()),
+            Change::Declined(_) | Change::Made(_) => Ok(()),
+        }
+    }
+
+    /// Those of these tasks that are the caller's, each with what becomes of it, from how it is now to its end.
+    pub(super) async fn follow(
+        &self,
+        caller: &Caller,
+        ids: Vec<String>,
+    ) -> Result<Vec<(String, BoxStream<'static, Task>)>, McpError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        must_declare(caller)?;
+        let mut known = Vec::new();
+        for id in ids {
+            let Some(place) = TaskPlace::named(&caller.principal, &id) else { continue };
+            if let Some(task) = follow::follow(self, &caller.principal, place).await? {
+                known.push((id, task));
+            }
+        }
+        Ok(known)
+    }
+
+    /// Ends what runs here: calls that may be repeated are left to other replicas at once, others have `patience` to finish.
+    pub async fn stop(&self, patience: Duration) {
+        self.0.stopping.send_replace(Stopping::HandOver);
+        if tokio::time::timeout(patience, self.0.stopping.closed()).await.is_err() {
+            self.0.stopping.send_replace(Stopping::GiveUp);
+            let _ = tokio::time::timeout(LAST_WORDS, self.0.stopping.closed()).await;
+        }
+    }
+
+    fn place(&self, caller: &Caller, id: &str) -> Result<TaskPlace, McpError> {
+        must_declare(caller)?;
+        TaskPlace::named(&caller.principal, id).ok_or_else(unknown)
+    }
+
+    /// Reads a task for its owner, and takes it over when nobody works on it who should.
+    async fn look(&self, place: &TaskPlace, principal: &Arc<Principal>) -> Result<Option<TaskRecord>, StateError> {
+        let record = self.0.store.read(place).await?;
+        if !record.as_ref().is_some_and(TaskRecord::is_working) || *self.0.stopping.borrow() != Stopping::No {
+            return Ok(record);
+        }
+        match self.0.store.lease(place).await? {
+            Some(lease) => self.take_over(place, lease, principal).await,
+            None => Ok(record),
+        }
+    }
+
+    /// Goes on with a task whose last question has been answered, here. Should this replica die before it has the lease,
+    /// whoever looks next goes on.
+    async fn resume(self, place: TaskPlace, principal: Arc<Principal>) {
+        let attempts = Lease::TTL.as_millis() / HAND_OVER.as_millis() + 1;
+        for _ in 0..attempts {
+            match self.0.store.lease(&place).await {
+                Ok(Some(lease)) => {
+                    if let Err(error) = self.take_over(&place, lease, &principal).await {
+                        tracing::warn!(%error, "a task that was answered waits for its client to look at it");
+                    }
+                    return;
+                }
+                Ok(None) | Err(_) => tokio::time::sleep(HAND_OVER).await,
+            }
+        }
+    }
+
+    /// Goes on with a task under a lease just taken, and gives its record as it is then.
+    async fn take_over(
+        &self,
+        place: &TaskPlace,
+        lease: Lease,
+        principal: &Arc<Principal>,
+    ) -> Result<Option<TaskRecord>, StateError> {
+        // It may have changed before the lease was ours.
+        let record = self.0.store.read(place).await?;
+        let Some(record) = record.filter(TaskRecord::is_working) else {
+            lease.give_back().await?;
+            return self.0.store.read(place).await;
+        };
+        let seen = record.revision;
+        match self.next_run(&record, principal) {
+            Ok(tool) => {
+                let run = rand::random();
+                let change = self.0.store.change(place, |record| {
+                    let unchanged = record.revision == seen;
+                    if let TaskState::Working { run: current } = &mut record.state
+                        && unchanged
+                    {
+                        record.interruptions += u32::from(current.is_some());
+                        *current = Some(run);
+                    }
+                    unchanged
+                });
+                match change.await? {
+                    Change::Unknown => lease.give_back().await.map(|()| None),
+                    Change::Declined(record) => lease.give_back().await.map(|()| Some(record)),
+                    Change::Made(record) => {
+                        let caller = Caller::new(Arc::clone(principal));
+                        self.run(place.clone(), lease, run, tool, caller, record.clone());
+                        Ok(Some(record))
+                    }
+                }
+            }
+            Err(error) => {
+                let change = self.0.store.change(place, |record| {
+                    let unchanged = record.revision == seen;
+                    if unchanged {
+                        fail(record, &error);
+                    }
+                    unchanged
+                });
+                let changed = change.await;
+                lease.give_back().await?;
+                Ok(match changed? {
+                    Change::Unknown => None,
+                    Change::Declined(record) | Change::Made(record) => Some(record),
+                })
+            }
+        }
+    }
+
+    /// May the call of this task run now, for the one who looks at it? Rights may have changed since it was made.
+    fn next_run(&self, record: &TaskRecord, principal: &Arc<Principal>) -> Result<AuthorizedTool, McpError> {
+        let tool = self.0.features.tools.authorize(principal, &record.tool, record.arguments.as_deref());
+        let tool = tool.map_err(|denied| McpError::refusal(denied, "tool", &record.tool))?;
+        let was_interrupted = matches!(record.state, TaskState::Working { run: Some(_) });
+        let may_repeat = tool.spec().effect.is_idempotent() && record.interruptions < MAX_INTERRUPTIONS;
+        if was_interrupted && !may_repeat { Err(abandoned(&record.tool)) } else { Ok(tool) }
+    }
+
+    fn run(&self, place: TaskPlace, lease: Lease, id: u64, tool: AuthorizedTool, caller: Caller, record: TaskRecord) {
+        let run = Run { store: Arc::clone(&self.0.store), place, lease, id, stopping: self.0.stopping.subscribe() };
+        tokio::spawn(async move { run.run(tool, caller, &record).await });
+    }
+}
+
+impl std::fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tasks").field("ttl", &self.0.ttl).finish_non_exhaustive()
+    }
+}
+
+/// Does this call become a task? `Err` when it cannot, and cannot be answered without one either.
+fn becomes_task(tool: &AuthorizedTool, call: &Call, caller: &Caller, version: ProtocolVersion) -> Result<bool, Round<Called>> {
+    let name = tool.spec().name;
+    let required = match tool.spec().task {
+        TaskSupport::Never => return Ok(false),
+        TaskSupport::Offered => false,
+        TaskSupport::Required => true,
+    };
+    let refused = |kind, message| Err(Round::Done(Err(ToolError::new(kind, message))));
+    let bytes = call.arguments.as_ref().map_or(0, Bytes::len);
+    if !version.is_modern() && required {
+        let next = format!("use a client that speaks {} with the extension {EXTENSION}", ProtocolVersion::ALL[0]);
+        refused(ToolErrorKind::Forbidden, format!("{name} runs as a task only; {next}"))
+    } else if !version.is_modern() {
+        Ok(false)
+    } else if !caller.capabilities.has_extension(EXTENSION) {
+        if required { Err(Round::Lacks(needed())) } else { Ok(false) }
+    } else if bytes > MAX_KEPT_BYTES && required {
+        let problem = format!("the arguments have {bytes} bytes, and a task keeps at most {MAX_KEPT_BYTES}");
+        refused(ToolErrorKind::TooLarge, format!("{problem}; send less at once"))
+    } else {
+        Ok(bytes <= MAX_KEPT_BYTES)
+    }
+}
+
+/// Only clients that take part in the extension know what the answer means.
+fn must_declare(caller: &Caller) -> Result<(), McpError> {
+    if caller.capabilities.has_extension(EXTENSION) { Ok(()) } else { Err(McpError::MissingCapability(needed())) }
+}
+
+/// What a client has to declare.
+fn needed() -> Box<ClientCapabilities> {
+    let extensions = [(EXTENSION.to_owned(), serde_json::json!({}))].into_iter().collect();
+    Box::new(ClientCapabilities { extensions, ..ClientCapabilities::default() })
+}
+
+/// Never made, forgotten, expired or another caller's: one and the same to the caller.
+fn unknown() -> McpError {
+    McpError::InvalidParams("this task is unknown or has expired; call the tool again".to_owned())
+}
