@@ -52,7 +52,13 @@ impl ProtocolVersion {
         self == Self::V2025_03_26
     }
 
-    /// Do tools have titles and output schemas, and results structured content?
+    /// May content be a link to a resource?
+    #[must_use]
+    pub fn has_resource_links(self) -> bool {
+        self >= Self::V2025_06_18
+    }
+
+    /// Do tools, prompts and resources have titles, tools output schemas, and results structured content?
     #[must_use]
     pub fn has_structured_content(self) -> bool {
         self >= Self::V2025_06_18
