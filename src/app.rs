@@ -19,6 +19,7 @@ use crate::changes::Notifier;
 use crate::config::{AuthSettings, Config, StateConfig};
 use crate::files::{Changes, Touched, Tree, TreeError};
 use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness, Shutdown, ShutdownTrigger};
+use crate::mcp::legacy::SessionLimits;
 use crate::mcp::{Features, RequestStates, ServerInfo, Tasks, read_sealing_keys};
 use crate::path::TreePath;
 use crate::prompts::{AnswerFromFiles, Prompt, PromptRegistry, ReviewChanges, SummarizeFolder};
@@ -208,6 +209,8 @@ impl App {
             origins: Origins::new(self.config.allow_origin.iter().chain([&base]), loopback),
             readiness: Readiness { state: self.state, tree: self.tree, authenticator },
             shutdown: shutdown.clone(),
+            sessions: SessionLimits { ttl: self.config.session_ttl, per_principal: self.config.max_sessions },
+            max_stream_age: self.config.max_stream_age,
             max_request_bytes: self.config.max_request_bytes,
             body_timeout: self.config.request_timeout,
         };
