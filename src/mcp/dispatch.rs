@@ -74,6 +74,8 @@ impl Dispatch {
                 let visible = |name: &str| features.tools.may_use(&caller.principal, name);
                 tools.page(cursor.as_deref(), visible).map(McpResult::ListTools)
             }
+            // What the capabilities do not name is not there ("Capabilities").
+            Method::ListPrompts(_) if features.prompts.is_empty() => Err(McpError::MethodNotFound("prompts/list".to_owned())),
             Method::ListPrompts(cursor) => {
                 let visible = |name: &str| features.prompts.may_use(&caller.principal, name);
                 prompts.page(cursor.as_deref(), visible).map(McpResult::ListPrompts)
