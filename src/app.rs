@@ -1,4 +1,4 @@
-//! The composition root: builds every part from the configuration, and holds the one list of tools.
+//! The composition root: builds every part from the configuration, and holds the one list of tools and the one of prompts.
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -22,7 +22,7 @@ use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness, Shut
 use crate::mcp::legacy::SessionLimits;
 use crate::mcp::{Features, RequestStates, ServerInfo, Tasks, read_sealing_keys};
 use crate::path::TreePath;
-use crate::prompts::{Prompt, PromptRegistry};
+use crate::prompts::{AnswerFromFiles, Prompt, PromptRegistry, ReviewChanges, SummarizeFolder};
 use crate::resources::{ResourceProvider, ResourceRegistry, TreeResources};
 use crate::state::{Cursors, MemoryState, RedisState, SharedState, StateError};
 use crate::tools::{
@@ -103,7 +103,7 @@ pub enum AppError {
 }
 
 impl App {
-    /// Opens the mounts, connects to the shared state and registers the tools on files.
+    /// Opens the mounts, connects to the shared state and registers the tools and prompts on files.
     ///
     /// # Errors
     /// [`AppError`] for the first part that cannot be built.
@@ -130,7 +130,10 @@ impl App {
             .with(MoveFile::new(Arc::clone(&tree)))
             .with(CopyFile::new(Arc::clone(&tree)))
             .with(DeleteFile::new(Arc::clone(&tree)));
-        let prompts = PromptRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout);
+        let prompts = PromptRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout)
+            .with(SummarizeFolder::new(Arc::clone(&tree)))
+            .with(ReviewChanges::new(Arc::clone(&tree)))
+            .with(AnswerFromFiles::new(Arc::clone(&tree)));
         let notifier = Notifier::start(Arc::clone(&state));
         let changes = file_changes(&tree, &notifier);
         let resources =
@@ -156,7 +159,7 @@ impl App {
         self.features.notifier.clone()
     }
 
-    /// Adds a prompt of your own.
+    /// Adds a prompt of your own, after those on files.
     ///
     /// # Panics
     /// When a prompt of that name is there already.

@@ -65,6 +65,7 @@ async fn discover_tells_what_the_server_is() {
     let capabilities = &result["capabilities"];
     assert_eq!(capabilities["tools"], json!({"listChanged": true}));
     assert_eq!(capabilities["resources"], json!({"listChanged": true, "subscribe": true}));
+    assert_eq!(capabilities["prompts"], json!({"listChanged": true}));
     assert!(capabilities["completions"].is_object());
     assert!(result["ttlMs"].as_u64().is_some_and(|ttl| ttl > 0));
     assert_eq!(result["cacheScope"], "private");

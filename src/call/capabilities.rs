@@ -1,6 +1,7 @@
 //! What a client can do for the server.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// The client's capabilities, as it declares them with each request (2026-07-28) or in its handshake. A capability that is
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 #[serde(default)]
 pub struct ClientCapabilities {
     /// The user can be asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "read_object")]
     pub elicitation: Option<ElicitationCapability>,
     /// The client's model can be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,4 +54,10 @@ impl ClientCapabilities {
     pub fn has_extension(&self, name: &str) -> bool {
         self.extensions.contains_key(name)
     }
+}
+
+/// Reads from an object only: serde would take an array as well, with the fields in their order.
+fn read_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let object = Option::<Map<String, Value>>::deserialize(deserializer)?;
+    object.map(|object| serde_json::from_value(Value::Object(object)).map_err(D::Error::custom)).transpose()
 }

@@ -90,6 +90,15 @@ impl Content {
         Self::Text { text: text.into() }
     }
 
+    /// The same for revisions that know no links to resources: a link becomes a text that names it.
+    #[must_use]
+    pub fn without_link(&self) -> Self {
+        match self {
+            Self::ResourceLink { uri, name, .. } => Self::text(format!("The resource {uri} ({name})")),
+            content => content.clone(),
+        }
+    }
+
     /// The length of the text or of the base64 data, in bytes.
     pub(crate) fn len(&self) -> usize {
         match self {

@@ -148,7 +148,8 @@ impl CallContext {
         read: impl FnOnce(&Value) -> Option<T>,
         request: impl FnOnce() -> InputRequest,
     ) -> Result<T, Interrupted> {
-        if let Some(answer) = self.caller.answers.get(key).and_then(read) {
+        // Every answer is an object; some would be read from an array as well.
+        if let Some(answer) = self.caller.answers.get(key).filter(|answer| answer.is_object()).and_then(read) {
             return Ok(answer);
         }
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), request());

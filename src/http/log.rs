@@ -16,6 +16,7 @@ use http_body::{Frame, SizeHint};
 use super::endpoint::names;
 use super::read_message::Call;
 use crate::auth::Principal;
+use crate::mcp::{Method, Reference};
 
 /// What the endpoint knows of a request and the log tells; travels with the response.
 #[derive(Clone, Debug)]
@@ -23,6 +24,7 @@ pub(super) struct Summary {
     principal: Arc<Principal>,
     method: Option<&'static str>,
     tool: Option<Box<str>>,
+    prompt: Option<Box<str>>,
     version: Option<&'static str>,
     traceparent: Option<Box<str>>,
 }
@@ -30,7 +32,7 @@ pub(super) struct Summary {
 impl Summary {
     /// Of a request whose message has not been read yet.
     pub(super) fn of(principal: &Arc<Principal>) -> Self {
-        Self { principal: Arc::clone(principal), method: None, tool: None, version: None, traceparent: None }
+        Self { principal: Arc::clone(principal), method: None, tool: None, prompt: None, version: None, traceparent: None }
     }
 
     /// Adds what the message says. Names come from outside: they are cut to a length that a log can bear.
@@ -38,6 +40,9 @@ impl Summary {
         let (method, tool) = names(call);
         self.method = Some(method);
         self.tool = tool.map(cut);
+        if let Method::GetPrompt(prompt) | Method::Complete(Reference::Prompt(prompt), _) = &call.method {
+            self.prompt = Some(cut(&prompt.name));
+        }
         self.version = Some(call.version.as_str());
         self.traceparent = call.traceparent.as_deref().map(cut);
     }
@@ -84,6 +89,7 @@ impl Drop for Line {
             status,
             method = summary.and_then(|summary| summary.method),
             tool = summary.and_then(|summary| summary.tool.as_deref()),
+            prompt = summary.and_then(|summary| summary.prompt.as_deref()),
             version = summary.and_then(|summary| summary.version),
             principal = summary.map(|summary| summary.principal.subject.as_str()),
             issuer = summary.map(|summary| summary.principal.issuer.as_str()),

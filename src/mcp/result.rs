@@ -1,11 +1,13 @@
 //! Results and errors as JSON text, in the form of each revision. Written straight into the answer's buffer.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{ListedPrompt, ListedTool, Listening, McpError, Page, ProtocolVersion, RequestId, ServerInfo, Task};
 use crate::call::{Answers, Completion, Content, InputRequests, ResourceContents};
-use crate::prompts::PromptOutput;
+use crate::prompts::{PromptMessage, PromptOutput};
 use crate::resources::{Resource, ResourcePage, ResourceTemplate};
 use crate::tools::ToolResult;
 
@@ -102,30 +104,36 @@ pub fn write_result(id: &RequestId, version: ProtocolVersion, info: &ServerInfo,
             envelope.write(4096, &ListResult { items: Items::Prompts(&prompts), next_cursor, caching })
         }
         McpResult::ListResources(page) => {
-            let items = Items::Resources(&page.resources);
+            let untitled = |resource: &Resource| Resource { title: None, ..resource.clone() };
+            let resources = either(&page.resources, titled, untitled);
+            let items = Items::Resources(&resources);
             // Files come and go.
             let caching = modern.then_some(Caching { ttl_ms: 0, ..Caching::LIST });
             envelope.write(16_384, &ListResult { items, next_cursor: page.next_cursor.as_deref(), caching })
         }
         McpResult::ListTemplates(templates) => {
-            envelope.write(1024, &ListResult { items: Items::ResourceTemplates(templates), next_cursor: None, caching })
+            let untitled = |template: &ResourceTemplate| ResourceTemplate { title: None, ..template.clone() };
+            let templates = either(templates, titled, untitled);
+            envelope.write(1024, &ListResult { items: Items::ResourceTemplates(&templates), next_cursor: None, caching })
         }
         McpResult::ReadResource { contents, ttl_ms } => {
             let size = contents.iter().map(ResourceContents::len).sum::<usize>();
             let caching = modern.then_some(Caching { ttl_ms: *ttl_ms, ..Caching::LIST });
             envelope.write(size + size / 10 + 512, &ReadResourceResult { contents, caching })
         }
-        McpResult::GetPrompt(prompt) => envelope.write(4096, prompt),
+        McpResult::GetPrompt(prompt) => {
+            let unlinked = |message: &PromptMessage| PromptMessage { content: message.content.without_link(), ..message.clone() };
+            let messages = either(&prompt.messages, version.has_resource_links(), unlinked);
+            envelope.write(4096, &GetPromptResult { description: prompt.description.as_deref(), messages: &messages })
+        }
         McpResult::Complete(completion) => envelope.write(1024, &CompleteResult { completion }),
         McpResult::CallTool(result) => {
             // Escapes make text longer; a tenth more is room for the line ends of ordinary text.
             let text = result.content.iter().map(Content::len).sum::<usize>();
             let structured = result.structured.as_deref().filter(|_| titled);
             let size = text + text / 10 + structured.map_or(0, |structured| structured.get().len()) + 512;
-            envelope.write(
-                size,
-                &CallToolResult { content: &result.content, structured_content: structured, is_error: result.is_error },
-            )
+            let content = either(&result.content, version.has_resource_links(), Content::without_link);
+            envelope.write(size, &CallToolResult { content: &content, structured_content: structured, is_error: result.is_error })
         }
         McpResult::CreateTask(task) => Envelope { result_type: "task", ..envelope }.write(512, &task.view()),
         McpResult::GetTask(task) => envelope.write(4096, &task.view()),
@@ -154,6 +162,11 @@ pub(super) fn error_json(error: &McpError) -> Box<RawValue> {
 #[must_use]
 pub fn write_error(id: Option<&RequestId>, error: &McpError) -> Vec<u8> {
     to_json(256, &ErrorResponse { jsonrpc: "2.0", id: id.map(as_raw), error: ErrorObject::of(error) })
+}
+
+/// The items as they are, or each in the form of an older revision.
+fn either<T: Clone>(items: &[T], as_they_are: bool, older: impl Fn(&T) -> T) -> Cow<'_, [T]> {
+    if as_they_are { Cow::Borrowed(items) } else { items.iter().map(older).collect() }
 }
 
 fn as_raw(id: &RequestId) -> &RawValue {
@@ -347,6 +360,13 @@ enum Items<'a> {
     Prompts(&'a [&'a RawValue]),
     Resources(&'a [Resource]),
     ResourceTemplates(&'a [ResourceTemplate]),
+}
+
+#[derive(Serialize)]
+struct GetPromptResult<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    messages: &'a [PromptMessage],
 }
 
 #[derive(Serialize)]

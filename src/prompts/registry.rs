@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::{Prompt, PromptOutput, PromptSpec};
 use crate::auth::{Denied, Principal};
 use crate::call::{CallContext, Caller, Completing, Completion, Lanes, Round, RoundFuture, ToolError, ToolErrorKind};
+use crate::tools::json_len;
 
 /// The prompts of a server, in the order in which they are listed.
 pub struct PromptRegistry {
@@ -106,6 +107,12 @@ impl PromptRegistry {
         self
     }
 
+    /// Is there no prompt?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.prompts.is_empty()
+    }
+
     /// The prompts, in the order of the list.
     pub fn descriptions(&self) -> impl Iterator<Item = &PromptDescription> {
         self.prompts.iter().map(|registered| &registered.description)
@@ -159,9 +166,11 @@ impl AuthorizedPrompt {
         self.round(caller, move |cx| {
             Box::pin(async move {
                 let output = prompt.get(cx, arguments?).await?;
-                let bytes = output.messages.iter().map(|message| message.content.len()).sum::<usize>();
+                let bytes = json_len(&output);
                 if bytes > max_result_bytes {
-                    let problem = format!("the prompt has {bytes} bytes, and at most {max_result_bytes} can be shown");
+                    let problem = format!(
+                        "the prompt has {bytes} bytes, and at most {max_result_bytes} can be shown; shorten the arguments"
+                    );
                     return Err(ToolError::new(ToolErrorKind::TooLarge, problem).into());
                 }
                 Ok(output)

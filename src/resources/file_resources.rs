@@ -1,6 +1,5 @@
 //! The resources of the tree: every file and folder that a caller may read.
 
-use std::borrow::Cow;
 use std::ops::Bound;
 
 use base64::Engine as _;
@@ -124,9 +123,30 @@ impl FileResources {
     /// [`Unreadable`](ResourceError::Unreadable) when the disk fails, or nobody waits any more. Where
     /// nothing is that the caller may see, there are just no values.
     pub fn complete(&self, typed: &str, stop: Stop) -> Result<Completion, ResourceError> {
-        let Ok(typed) = percent_decode_str(typed).decode_utf8() else { return Ok(nothing()) };
-        let typed = typed.strip_prefix('/').map_or(typed.clone(), |rest| Cow::Owned(rest.to_owned()));
-        let (above, start) = typed.rsplit_once('/').unwrap_or(("", &typed));
+        match percent_decode_str(typed).decode_utf8() {
+            Ok(typed) => self.complete_as(&typed, variable_value, |_| true, stop),
+            Err(_) => Ok(nothing()),
+        }
+    }
+
+    /// Paths of the wanted kinds that begin with what was typed so far, as tools and prompts take them: with a leading
+    /// slash, and folders with one at the end.
+    ///
+    /// # Errors
+    /// As for [`complete`](Self::complete).
+    pub fn complete_path(&self, typed: &str, wanted: impl Fn(FileKind) -> bool, stop: Stop) -> Result<Completion, ResourceError> {
+        self.complete_as(typed, |path, kind| format!("{path}{}", end(kind)), wanted, stop)
+    }
+
+    fn complete_as(
+        &self,
+        typed: &str,
+        value: impl Fn(&TreePath, FileKind) -> String,
+        wanted: impl Fn(FileKind) -> bool,
+        stop: Stop,
+    ) -> Result<Completion, ResourceError> {
+        let typed = typed.strip_prefix('/').unwrap_or(typed);
+        let (above, start) = typed.rsplit_once('/').unwrap_or(("", typed));
         let Ok(path) = TreePath::parse(above) else { return Ok(nothing()) };
         let steps = std::cell::Cell::new(0);
         let enough = || {
@@ -145,7 +165,8 @@ impl FileResources {
             let found = folder.entries(from, ENTRIES_AT_ONCE, &enough).map_err(|source| unreadable(&path, source))?;
             let fits = |name: &[u8]| name.starts_with(start.as_bytes());
             // Hidden names only where one is being typed.
-            let shown = |entry: &&Entry| fits(&entry.name) && (start.starts_with('.') || !entry.is_hidden());
+            let shown =
+                |entry: &&Entry| fits(&entry.name) && wanted(entry.kind) && (start.starts_with('.') || !entry.is_hidden());
             let paths = found.entries.iter().filter(shown).filter_map(|entry| Some((folder.child(&entry.name)?, entry.kind)));
             values.extend(paths.map(|(path, kind)| value(&path, kind)));
             after = found.entries.last().filter(|last| found.more && fits(&last.name)).map(|last| last.name.clone());
@@ -261,9 +282,12 @@ fn nothing() -> Completion {
     Completion::of([] as [&str; 0])
 }
 
-fn value(path: &TreePath, kind: FileKind) -> String {
-    let slash = if kind == FileKind::Folder { "/" } else { "" };
-    format!("{}{slash}", utf8_percent_encode(path.relative(), COMPLETION_ENCODED))
+fn variable_value(path: &TreePath, kind: FileKind) -> String {
+    format!("{}{}", utf8_percent_encode(path.relative(), COMPLETION_ENCODED), end(kind))
+}
+
+fn end(kind: FileKind) -> &'static str {
+    if kind == FileKind::Folder { "/" } else { "" }
 }
 
 /// What lies outside of the caller's scopes is as good as missing: nobody learns what is there.

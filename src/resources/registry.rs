@@ -150,7 +150,7 @@ impl ResourceRegistry {
     /// # Errors
     /// [`Denied`].
     pub fn authorize(&self, principal: &Arc<Principal>, uri: &str) -> Result<AuthorizedResource, Denied> {
-        let fitting = self.providers.iter().filter(|registered| uri.starts_with(registered.spec.prefix));
+        let fitting = self.providers.iter().filter(|registered| begins_with(uri, registered.spec.prefix));
         let registered = fitting.max_by_key(|registered| registered.spec.prefix.len()).ok_or(Denied::Unknown)?;
         principal.must_hold(registered.spec.scopes, "this resource")?;
         Ok(self.proof(registered, principal, uri.to_owned()))
@@ -234,4 +234,11 @@ impl std::fmt::Debug for AuthorizedResource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("AuthorizedResource").field(&self.uri).finish()
     }
+}
+
+/// Does the URI begin with the prefix, whatever the case of the scheme (RFC 3986, section 3.1)?
+fn begins_with(uri: &str, prefix: &str) -> bool {
+    let scheme = prefix.find(':').map_or(0, |end| end + 1);
+    let (Some(start), Some(rest)) = (uri.get(..scheme), uri.get(scheme..)) else { return false };
+    start.eq_ignore_ascii_case(&prefix[..scheme]) && rest.starts_with(&prefix[scheme..])
 }

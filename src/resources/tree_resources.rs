@@ -66,6 +66,10 @@ impl ResourceProvider for TreeResources {
     }
 
     async fn complete(&self, cx: &CallContext, _: &str, completing: &Completing) -> Result<Completion, Interrupted> {
+        // The template's only variable.
+        if completing.argument != "path" {
+            return Ok(Completion::default());
+        }
         let typed = completing.value.clone();
         self.run(cx, move |files, stop| files.complete(&typed, stop)).await
     }
@@ -99,6 +103,10 @@ impl From<ResourceError> for ToolError {
             ResourceError::NotFound { .. } => ToolErrorKind::NotFound,
             ResourceError::TooLarge { .. } => ToolErrorKind::TooLarge,
             ResourceError::Unreadable { source: FileError::Cancelled, .. } => ToolErrorKind::TimedOut,
+            // Asking again does not help.
+            ResourceError::Unreadable { source: FileError::NotRegular(_) | FileError::NotPermitted(_), .. } => {
+                ToolErrorKind::InvalidArgument
+            }
             ResourceError::Unreadable { .. } => ToolErrorKind::Io,
         };
         Self::new(kind, error.to_string())

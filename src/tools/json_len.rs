@@ -5,7 +5,7 @@ use std::io;
 use serde::Serialize;
 
 /// The length of `value` as JSON text, in bytes.
-pub(super) fn json_len(value: &(impl Serialize + ?Sized)) -> usize {
+pub(crate) fn json_len(value: &(impl Serialize + ?Sized)) -> usize {
     let mut count = Count(0);
     // Counting does not fail; what cannot be written as JSON leaves no room, so that nothing is shown.
     serde_json::to_writer(&mut count, value).map_or(usize::MAX / 4, |()| count.0)

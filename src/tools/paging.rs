@@ -47,7 +47,7 @@ pub(super) fn item_bytes(value: &impl Serialize) -> usize {
 }
 
 /// A text for one line: control characters, a line break in a file's name among them, as `\n` and the like.
-pub(super) fn one_line(text: &str) -> Cow<'_, str> {
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }

@@ -56,6 +56,11 @@ impl Pressmark {
         self.port
     }
 
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// `http://127.0.0.1:PORT`, without a path.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
