@@ -220,6 +220,8 @@ async fn headers_must_say_what_the_body_says() {
     let session = send(&|h| set(h, "mcp-session-id", "whatever")).await;
     assert_eq!(session.status, StatusCode::OK, "a session header means nothing in this era");
     assert!(session.headers.get("mcp-session-id").is_none());
+    let resumed = send(&|h| set(h, "last-event-id", "whatever")).await;
+    assert_eq!(resumed.content(0), "hello\n", "nor does the place in a stream");
 }
 
 #[tokio::test]
