@@ -252,7 +252,6 @@ impl BoundApp {
     }
 
     /// The whole server as a service, without its socket: for tests, and for fuzzing. Streams end when `self` is dropped.
-    #[must_use]
     pub fn router(&self) -> axum::Router {
         self.router.clone()
     }
