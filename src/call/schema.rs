@@ -71,7 +71,8 @@ fn merge(object: &mut Map<String, Value>, more: Map<String, Value>) {
 fn list_constants(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else { return };
     let Some(Value::Array(choices)) = object.get("oneOf") else { return };
-    let Some(constants) = choices.iter().map(|choice| choice.get("const").cloned()).collect::<Option<Vec<_>>>() else { return };
+    let Some(constants) = choices.iter().map(constants_of).collect::<Option<Vec<_>>>() else { return };
+    let constants = constants.concat();
     if !constants.iter().all(Value::is_string) {
         return;
     }
@@ -85,6 +86,12 @@ fn list_constants(schema: &mut Schema) {
         object.remove("oneOf");
         object.insert("enum".to_owned(), constants.into());
     }
+}
+
+/// A variant with a description is a choice of its own; those without are one choice together.
+fn constants_of(choice: &Value) -> Option<Vec<Value>> {
+    let one = choice.get("const").map(|constant| vec![constant.clone()]);
+    one.or_else(|| choice.get("enum")?.as_array().cloned())
 }
 
 /// Formats of numbers, such as `uint64`, are no part of JSON Schema, and clients that check schemas warn of each.

@@ -100,7 +100,7 @@ mod tests {
     #[serde(rename_all = "lowercase")]
     #[expect(dead_code, reason = "only its schema is used")]
     enum Size {
-        /// Described for Rust.
+        /// Described for Rust, which puts it after those that are not.
         Small,
         Large,
     }
@@ -124,9 +124,9 @@ mod tests {
                 "number": {"type": "integer", "minimum": 1, "maximum": 9},
                 "discount": {"type": "number"},
                 "gift": {"type": "boolean"},
-                "size": {"type": "string", "enum": ["small", "large"], "default": "small"},
+                "size": {"type": "string", "enum": ["large", "small"], "default": "small"},
                 "color": {"type": "string", "oneOf": titled},
-                "extras": {"type": "array", "maxItems": 2, "items": {"type": "string", "enum": ["small", "large"]}},
+                "extras": {"type": "array", "maxItems": 2, "items": {"type": "string", "enum": ["large", "small"]}},
                 "ribbons": {"type": "array", "items": {"anyOf": titled}},
             },
             "required": ["name", "number", "gift", "color", "ribbons"],
