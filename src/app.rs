@@ -19,6 +19,7 @@ use crate::changes::Notifier;
 use crate::config::{AuthSettings, Config, StateConfig};
 use crate::files::{Changes, Touched, Tree, TreeError};
 use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness, Shutdown, ShutdownTrigger};
+use crate::mcp::legacy::SessionLimits;
 use crate::mcp::{Features, RequestStates, ServerInfo, Tasks, read_sealing_keys};
 use crate::path::TreePath;
 use crate::prompts::{AnswerFromFiles, Prompt, PromptRegistry, ReviewChanges, SummarizeFolder};
@@ -208,6 +209,8 @@ impl App {
             origins: Origins::new(self.config.allow_origin.iter().chain([&base]), loopback),
             readiness: Readiness { state: self.state, tree: self.tree, authenticator },
             shutdown: shutdown.clone(),
+            sessions: SessionLimits { ttl: self.config.session_ttl, per_principal: self.config.max_sessions },
+            max_stream_age: self.config.max_stream_age,
             max_request_bytes: self.config.max_request_bytes,
             body_timeout: self.config.request_timeout,
         };
@@ -249,7 +252,6 @@ impl BoundApp {
     }
 
     /// The whole server as a service, without its socket: for tests, and for fuzzing. Streams end when `self` is dropped.
-    #[must_use]
     pub fn router(&self) -> axum::Router {
         self.router.clone()
     }
@@ -320,7 +322,7 @@ fn server_info(features: &Features) -> ServerInfo {
         title: "Pressmark".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         instructions: INSTRUCTIONS.to_owned(),
-        prompts: features.prompts.descriptions().next().is_some(),
+        prompts: !features.prompts.is_empty(),
         resources: !features.resources.is_empty(),
         tasks: Tasks::are_offered(features),
     }

@@ -42,7 +42,7 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', help_heading = "Network")]
     pub allow_origin: Vec<String>,
 
-    /// Where replicas share cursors: memory (one replica), redis://, rediss://, redis+cluster://A,B or redis+sentinel://A,B/SERVICE [default: memory]
+    /// Where replicas share their state: memory (one replica), redis://, rediss://, redis+cluster://A,B or redis+sentinel://A,B/SERVICE [default: memory]
     #[arg(long, env = "PRESSMARK_STATE", value_name = "URL", hide_env_values = true, help_heading = "Shared state")]
     pub state: Option<String>,
 
@@ -50,6 +50,18 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_CURSOR_TTL", value_name = "DURATION", help_heading = "Shared state")]
     pub cursor_ttl: Option<String>,
 
+    /// How long an unused session of a client that shakes hands stays good, such as 30m or 2h [default: 30m]
+    #[arg(long, env = "PRESSMARK_SESSION_TTL", value_name = "DURATION", help_heading = "Shared state")]
+    pub session_ttl: Option<String>,
+
+    /// Sessions of one caller, at most; one more ends the one that was unused for longest [default: 1000]
+    #[arg(long, env = "PRESSMARK_MAX_SESSIONS", value_name = "N", help_heading = "Limits")]
+    pub max_sessions: Option<usize>,
+
+    /// Close the connection of a session's stream after this long, such as 10m: its client comes back, to whichever replica
+    /// [default: never]
+    #[arg(long, env = "PRESSMARK_MAX_STREAM_AGE", value_name = "DURATION", help_heading = "Limits")]
+    pub max_stream_age: Option<String>,
     /// How long a call that became a task may run, and how long its result is kept, both from its beginning [default: 1h]
     #[arg(long, env = "PRESSMARK_TASK_TTL", value_name = "DURATION", help_heading = "State")]
     pub task_ttl: Option<String>,
@@ -139,6 +151,12 @@ pub struct Config {
     pub state: StateConfig,
     /// How long an unused cursor lives.
     pub cursor_ttl: Duration,
+    /// How long an unused session lives.
+    pub session_ttl: Duration,
+    /// Sessions of one caller, at most.
+    pub max_sessions: usize,
+    /// How long the connection of a session's stream is held; `None`: as long as the client does.
+    pub max_stream_age: Option<Duration>,
     /// How long a task lives after its creation, and may run.
     pub task_ttl: Duration,
     /// The file of the keys that seal what calls learn while they wait for their caller; `None`: a random key, which no
@@ -220,6 +238,9 @@ impl Settings {
             allow_origin: list(self.allow_origin, file.allow_origin),
             state: self.state.or(file.state),
             cursor_ttl: self.cursor_ttl.or(file.cursor_ttl),
+            session_ttl: self.session_ttl.or(file.session_ttl),
+            max_sessions: self.max_sessions.or(file.max_sessions),
+            max_stream_age: self.max_stream_age.or(file.max_stream_age),
             task_ttl: self.task_ttl.or(file.task_ttl),
             seal_keys: self.seal_keys.or(file.seal_keys),
             jwt_issuer: self.jwt_issuer.or(file.jwt_issuer),
@@ -250,6 +271,13 @@ impl Settings {
             allow_origin: self.allow_origin.iter().map(|text| origin(text)).collect::<Result<_, _>>()?,
             state: state(self.state.as_deref().unwrap_or("memory"))?,
             cursor_ttl: duration("--cursor-ttl", self.cursor_ttl.as_deref(), Duration::from_secs(3600))?,
+            session_ttl: duration("--session-ttl", self.session_ttl.as_deref(), Duration::from_secs(1800))?,
+            max_sessions: at_least("--max-sessions", self.max_sessions.unwrap_or(1_000), 1)?,
+            max_stream_age: self
+                .max_stream_age
+                .as_deref()
+                .map(|text| duration("--max-stream-age", Some(text), Duration::ZERO))
+                .transpose()?,
             task_ttl: duration("--task-ttl", self.task_ttl.as_deref(), Duration::from_secs(3600))?,
             seal_keys: self.seal_keys.clone(),
             auth: self.auth(listen)?,

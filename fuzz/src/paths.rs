@@ -1,10 +1,14 @@
-//! Paths as callers write them: whatever is accepted stays in the tree and has one spelling.
+//! Paths and their URIs as callers write them: whatever is accepted stays in the tree and has one spelling.
 
 use pressmark::path::{PathError, TreePath};
+use pressmark::resources::FileUri;
 
-/// `input` is the path.
+/// `input` is the path, or its URI.
 pub fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Ok(uri) = text.parse::<FileUri>() {
+        check_accepted(uri.path().as_str(), uri.path());
+    }
     let as_json = serde_json::from_value::<TreePath>(serde_json::Value::from(text));
     match TreePath::parse(text) {
         Ok(path) => {
@@ -23,6 +27,9 @@ pub fn check(input: &[u8]) {
 }
 
 fn check_accepted(text: &str, path: &TreePath) {
+    let uri = FileUri::new(path.clone());
+    assert!(uri.to_string().bytes().all(|byte| byte.is_ascii_graphic()), "{text:?}: {uri}");
+    assert_eq!(uri.to_string().parse().as_ref(), Ok(&uri), "{text:?}: a URI reads back as itself");
     let spelt = path.as_str();
     assert_eq!(TreePath::parse(spelt).as_ref(), Ok(path), "{text:?}: a path reads back as itself");
     assert!(spelt.starts_with('/') && !spelt.contains('\0') && spelt.len() <= 4096, "{text:?}");

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -91,6 +92,12 @@ impl CallContext {
     /// Sends a message to the client's log, if the client asked for messages of this level.
     pub fn log(&self, level: LogLevel, data: impl Into<Value>) {
         self.caller.reports.log(LogMessage { level, logger: None, data: data.into() });
+    }
+
+    /// Closes the connection for a while, so that a long call does not hold it: the client comes back to the same call after
+    /// `retry`, and nothing that is told meanwhile is lost. Does nothing where the client cannot come back.
+    pub fn close_stream(&self, retry: Duration) {
+        self.caller.reports.close_stream(retry);
     }
 
     /// Asks the user. `key` names the question within the call; the same key must always ask the same. When there is no

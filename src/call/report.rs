@@ -1,5 +1,7 @@
 //! What a call tells its caller before it is done: how far it has come, and log messages.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -56,6 +58,8 @@ pub enum Report {
     Progress(Progress),
     /// A log message.
     Log(LogMessage),
+    /// The connection may be closed: the client comes back after this long.
+    Close(Duration),
 }
 
 /// Where a call reports, and what of it the caller wants to know.
@@ -92,6 +96,12 @@ impl Reports {
         if self.log_level.is_some_and(|least| message.level >= least) {
             self.send(Report::Log(message));
         }
+    }
+
+    /// Closes the connection, where the client can come back to the same call; see
+    /// [`CallContext::close_stream`](super::CallContext::close_stream).
+    pub fn close_stream(&self, retry: Duration) {
+        self.send(Report::Close(retry));
     }
 
     fn send(&self, report: Report) {

@@ -9,18 +9,18 @@ use std::time::Duration;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::Stream;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tower::Service;
 
 use super::endpoint::Endpoint;
 use super::read_message::{Call, Rejection};
-use super::{listen_stream, respond, sse};
+use super::{listen_stream, respond, session, sse};
 use crate::auth::Principal;
 use crate::call::{Caller, Report, Reports};
 use crate::mcp::{
-    McpError, McpResult, ProtocolVersion, ReportNotifications, Request, RequestId, ServerInfo, write_error, write_result,
+    McpError, McpResult, Method, ProtocolVersion, ReportNotifications, Request, RequestId, ServerInfo, write_error, write_result,
 };
 
 /// Reports that may wait for a slow client; more are dropped.
@@ -29,16 +29,35 @@ const REPORT_BUFFER: usize = 64;
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// Runs the call within this very future: dropping it, as happens when the client goes away, cancels the work.
-pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, call: Call) -> Response {
+pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, headers: &HeaderMap, mut call: Call) -> Response {
+    let mut session = None;
+    if matches!(call.method, Method::Initialize) {
+        return shake_hands(endpoint, principal, call).await;
+    }
+    if !call.version.is_modern() {
+        session = match session::find(endpoint, &principal, headers).await {
+            Ok(found) => found.session(),
+            Err(error) => {
+                return respond::reject(&Rejection { id: Some(call.id), modern: false, error }, &endpoint.challenge);
+            }
+        };
+        if let Some(session) = &session {
+            call.version = session.version;
+            if let Method::CallTool(_) | Method::GetPrompt(_) | Method::ReadResource(_) = call.method {
+                return session::answer(endpoint, &principal, session, call).await;
+            }
+        }
+    }
     let Call { id, version, method, retry, capabilities, log_level, wants_progress, notifications, .. } = call;
     let mut service = endpoint.service.clone();
     let mut caller = Caller { capabilities: Arc::new(capabilities), ..Caller::new(principal) };
     if !wants_progress && log_level.is_none() {
-        return finish(endpoint, &id, version, service.call(Request { caller, version, method, retry }).await);
+        let request = Request { caller, version, method, retry, session };
+        return finish(endpoint, &id, version, service.call(request).await);
     }
     let (sender, reports) = mpsc::channel(REPORT_BUFFER);
     caller.reports = Reports::to(sender, wants_progress, log_level);
-    let request = Request { caller, version, method, retry };
+    let request = Request { caller, version, method, retry, session };
     let running = Running { result: Box::pin(service.call(request)), reports, notifications };
     stream_or_finish(endpoint, id, version, running).await
 }
@@ -49,14 +68,32 @@ pub(super) async fn answer_in_batch(endpoint: &Endpoint, principal: &Arc<Princip
         Ok(call) => call,
         Err(rejection) => return write_error(rejection.id.as_ref(), &rejection.error),
     };
-    let request = Request { caller: Caller::new(Arc::clone(principal)), version, method, retry };
+    let request = Request { caller: Caller::new(Arc::clone(principal)), version, method, retry, session: None };
     match endpoint.service.clone().call(request).await {
         Ok(result) => write_result(&id, version, &endpoint.info, &result),
         Err(error) => write_error(Some(&id), &error),
     }
 }
 
-fn finish(endpoint: &Endpoint, id: &RequestId, version: ProtocolVersion, result: Result<McpResult, McpError>) -> Response {
+/// A client that has shaken hands gets a session.
+async fn shake_hands(endpoint: &Endpoint, principal: Arc<Principal>, call: Call) -> Response {
+    let Call { id, version, method, retry, capabilities, .. } = call;
+    let request = Request { caller: Caller::new(Arc::clone(&principal)), version, method, retry, session: None };
+    let outcome = endpoint.service.clone().call(request).await;
+    let shaken = outcome.is_ok();
+    let mut response = finish(endpoint, &id, version, outcome);
+    if shaken {
+        session::begin(endpoint, &principal, version, capabilities, &mut response).await;
+    }
+    response
+}
+
+pub(super) fn finish(
+    endpoint: &Endpoint,
+    id: &RequestId,
+    version: ProtocolVersion,
+    result: Result<McpResult, McpError>,
+) -> Response {
     match result {
         Ok(McpResult::Listening(listening)) => listen_stream::respond(listening, id.clone(), endpoint.shutdown.clone()),
         Ok(result) => respond::json(StatusCode::OK, write_result(id, version, &endpoint.info, &result)),

@@ -61,7 +61,7 @@ where
 }
 
 fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Authorized>, McpError> {
-    let Request { caller, version, method, retry } = request;
+    let Request { caller, version, method, retry, session } = request;
     let principal = &caller.principal;
     let method = match method {
         Method::Discover => Method::Discover,
@@ -96,8 +96,11 @@ fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Aut
             let updates = updates.into_iter().filter_map(|uri| features.resources.authorize(principal, &uri).ok()).collect();
             Method::Listen(Filter { tools, prompts, resources, updates, tasks })
         }
+        Method::Subscribe(uri) => Method::Subscribe(resource(features, principal, uri)?),
+        Method::Unsubscribe(uri) => Method::Unsubscribe(uri),
+        Method::SetLogLevel(level) => Method::SetLogLevel(level),
     };
-    Ok(Request { caller, version, method, retry })
+    Ok(Request { caller, version, method, retry, session })
 }
 
 fn resource(features: &Features, principal: &Arc<Principal>, uri: String) -> Result<AuthorizedResource, McpError> {

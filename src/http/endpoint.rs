@@ -16,10 +16,12 @@ use super::answer::{answer, answer_in_batch};
 use super::authorize::Authorize;
 use super::challenge::Challenge;
 use super::log::Summary;
-use super::read_message::{Call, Incoming, Rejection, read_message};
+use super::read_message::{Call, Incoming, Rejection, Told, no_batches, read_message};
 use super::respond::{self, Refusal};
+use super::session;
 use super::shutdown::Shutdown;
 use crate::auth::Principal;
+use crate::mcp::legacy::{Calls, Sessions};
 use crate::mcp::{Dispatch, Method, ServerInfo};
 use crate::tools::HeaderParams;
 
@@ -28,6 +30,12 @@ use crate::tools::HeaderParams;
 pub(super) struct Endpoint {
     /// Authorization, then the methods.
     pub service: Authorize<Dispatch>,
+    /// Who has shaken hands (the handshake revisions).
+    pub sessions: Sessions,
+    /// What runs in sessions.
+    pub calls: Calls,
+    /// How long the connection of a session's stream is held.
+    pub max_stream_age: Option<Duration>,
     /// The arguments that tool calls repeat in headers.
     pub header_params: Arc<HeaderParams>,
     /// How the server names itself.
@@ -70,12 +78,26 @@ async fn respond(
     let body = read_body(endpoint, headers, body).await?;
     match read_message(headers, &endpoint.header_params, &body) {
         Err(rejection) => Ok(respond::reject(&rejection, &endpoint.challenge)),
-        Ok(Incoming::Accepted) => Ok(respond::accepted()),
+        Ok(Incoming::Told(told)) => Ok(tell(endpoint, &principal, headers, vec![told]).await),
         Ok(Incoming::Call(call)) => {
             summary.note(&call);
-            Ok(answer(endpoint, principal, call).await)
+            Ok(answer(endpoint, principal, headers, *call).await)
         }
-        Ok(Incoming::Batch(calls)) => Ok(batch(endpoint, &principal, calls).await),
+        Ok(Incoming::Batch { calls, told }) if calls.is_empty() => Ok(tell(endpoint, &principal, headers, told).await),
+        Ok(Incoming::Batch { calls, told }) => Ok(match session::tell(endpoint, &principal, headers, told).await {
+            Ok(session) if session.as_ref().is_some_and(|session| !session.version.has_batches()) => {
+                respond::reject(&Rejection { id: None, modern: false, error: no_batches() }, &endpoint.challenge)
+            }
+            Ok(_) => batch(endpoint, &principal, calls).await,
+            Err(refused) => refused,
+        }),
+    }
+}
+
+async fn tell(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderMap, told: Vec<Told>) -> Response {
+    match session::tell(endpoint, principal, headers, told).await {
+        Ok(_) => respond::accepted(),
+        Err(refused) => refused,
     }
 }
 
@@ -102,16 +124,22 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn check_accept(headers: &HeaderMap) -> Result<(), Refusal> {
-    let accepts = |wanted: &str| {
-        headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|range| {
-            let range = range.split(';').next().unwrap_or_default().trim();
-            let (kind, _) = wanted.split_once('/').unwrap_or_default();
-            range == "*/*"
-                || range.eq_ignore_ascii_case(wanted)
-                || range.strip_suffix("/*").is_some_and(|r| r.eq_ignore_ascii_case(kind))
-        })
-    };
-    if accepts("application/json") && accepts("text/event-stream") { Ok(()) } else { Err(Refusal::NotAcceptable) }
+    if accepts(headers, "application/json") && accepts(headers, "text/event-stream") {
+        Ok(())
+    } else {
+        Err(Refusal::NotAcceptable)
+    }
+}
+
+/// Does the client take this media type?
+pub(super) fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|range| {
+        let range = range.split(';').next().unwrap_or_default().trim();
+        let (kind, _) = wanted.split_once('/').unwrap_or_default();
+        range == "*/*"
+            || range.eq_ignore_ascii_case(wanted)
+            || range.strip_suffix("/*").is_some_and(|r| r.eq_ignore_ascii_case(kind))
+    })
 }
 
 async fn read_body(endpoint: &Endpoint, headers: &HeaderMap, mut body: Body) -> Result<Bytes, Refusal> {
@@ -164,5 +192,8 @@ pub(super) fn names(call: &Call) -> (&'static str, Option<&str>) {
         Method::UpdateTask(..) => ("tasks/update", None),
         Method::CancelTask(_) => ("tasks/cancel", None),
         Method::Listen(_) => ("subscriptions/listen", None),
+        Method::Subscribe(_) => ("resources/subscribe", None),
+        Method::Unsubscribe(_) => ("resources/unsubscribe", None),
+        Method::SetLogLevel(_) => ("logging/setLevel", None),
     }
 }

@@ -14,6 +14,8 @@ mod param_headers;
 mod read_message;
 mod respond;
 mod router;
+mod session;
+mod session_stream;
 mod shutdown;
 mod sse;
 pub mod well_known;

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderMap;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::param_headers;
@@ -20,11 +21,31 @@ const MAX_BATCH: usize = 64;
 /// What a body turned out to be.
 pub(super) enum Incoming {
     /// One request.
-    Call(Call),
-    /// Notifications or responses, which are taken without an answer.
-    Accepted,
-    /// Several messages (2025-03-26): the requests among them, and those that could not be read.
-    Batch(Vec<Result<Call, Rejection>>),
+    Call(Box<Call>),
+    /// What gets no answer.
+    Told(Told),
+    /// Several messages (2025-03-26).
+    Batch {
+        /// The requests among them, and those that could not be read.
+        calls: Vec<Result<Call, Rejection>>,
+        /// The others.
+        told: Vec<Told>,
+    },
+}
+
+/// A message that gets no answer.
+pub(super) enum Told {
+    /// The caller does not want the answer to this request any more (the handshake revisions).
+    Cancelled(RequestId),
+    /// The answer to a request of the server's (the handshake revisions): a result, or an error in place of one.
+    Answer {
+        /// Which request.
+        id: RequestId,
+        /// The result or the error.
+        answer: Result<Value, Value>,
+    },
+    /// Something that needs no attention.
+    Other,
 }
 
 /// A request, with what its answer needs.
@@ -45,6 +66,8 @@ pub(super) struct Call {
     pub wants_progress: bool,
     /// How reports are written.
     pub notifications: ReportNotifications,
+    /// The whole message; shares the memory of the body.
+    pub message: Bytes,
     /// The caller's span (W3C Trace Context), for the log.
     pub traceparent: Option<String>,
 }
@@ -71,51 +94,66 @@ pub(super) fn read_message(headers: &HeaderMap, header_params: &HeaderParams, bo
     if text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('[') {
         return read_batch(&headers, text, body).map_err(reject);
     }
-    Ok(read_one(&headers, text, body)?.map_or(Incoming::Accepted, Incoming::Call))
+    read_one(&headers, text, body)
+}
+
+/// Why a batch is refused.
+pub(super) fn no_batches() -> McpError {
+    McpError::InvalidRequest("send one message in a body: only revision 2025-03-26 has batches".to_owned())
 }
 
 fn read_batch(headers: &MessageHeaders<'_>, text: &str, body: &Bytes) -> Result<Incoming, McpError> {
     let version = headers.version()?.map_or(Some(ProtocolVersion::ASSUMED), ProtocolVersion::parse);
     if !version.is_some_and(ProtocolVersion::has_batches) {
-        return Err(McpError::InvalidRequest("send one message in a body: only revision 2025-03-26 has batches".to_owned()));
+        return Err(no_batches());
     }
     let messages: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| McpError::Parse(error.to_string()))?;
     if messages.is_empty() || messages.len() > MAX_BATCH {
         return Err(McpError::InvalidRequest(format!("a batch holds 1 to {MAX_BATCH} messages")));
     }
-    let calls: Vec<_> = messages
-        .into_iter()
-        .filter_map(|message| match read_one(headers, message.get(), body) {
-            Ok(Some(Call { id, method: Method::Initialize, .. })) => Some(Err(Rejection {
-                id: Some(id),
+    let (mut calls, mut told) = (Vec::new(), Vec::new());
+    for message in messages {
+        match read_one(headers, message.get(), body) {
+            Ok(Incoming::Call(call)) if matches!(call.method, Method::Initialize) => calls.push(Err(Rejection {
+                id: Some(call.id),
                 modern: false,
                 error: McpError::InvalidRequest("initialize cannot be part of a batch".to_owned()),
             })),
-            Ok(call) => call.map(Ok),
-            Err(rejection) => Some(Err(rejection)),
-        })
-        .collect();
-    Ok(if calls.is_empty() { Incoming::Accepted } else { Incoming::Batch(calls) })
+            Ok(Incoming::Call(call)) => calls.push(Ok(*call)),
+            Ok(Incoming::Told(one)) => told.push(one),
+            // A message is no batch.
+            Ok(Incoming::Batch { .. }) => {}
+            Err(rejection) => calls.push(Err(rejection)),
+        }
+    }
+    Ok(Incoming::Batch { calls, told })
 }
 
-/// `None` for messages that get no answer.
-fn read_one(headers: &MessageHeaders<'_>, text: &str, body: &Bytes) -> Result<Option<Call>, Rejection> {
+fn read_one(headers: &MessageHeaders<'_>, text: &str, body: &Bytes) -> Result<Incoming, Rejection> {
     let modern = headers.are_modern();
     match Message::parse(text).map_err(|(id, error)| Rejection { id, modern, error })? {
         Message::Request { id, method, params } => match read_request(headers, &id, &method, params, body) {
-            Ok(call) => Ok(Some(call)),
+            Ok(call) => Ok(Incoming::Call(Box::new(Call { message: body.slice_ref(text.as_bytes()), ..call }))),
             Err((modern, error)) => Err(Rejection { id: Some(id), modern, error }),
         },
-        Message::Notification { method } => match headers.agree_on_notification(&method) {
-            Ok(()) => Ok(None),
+        Message::Notification { method, params } => match headers.agree_on_notification(&method) {
+            Ok(()) if method == "notifications/cancelled" && !modern => {
+                // One that cannot be read is ignored (2025-11-25, basic/utilities/cancellation, "Error Handling").
+                let request = Params::parse(params).ok().and_then(|params| params.request_id);
+                Ok(Incoming::Told(request.map_or(Told::Other, Told::Cancelled)))
+            }
+            Ok(()) => Ok(Incoming::Told(Told::Other)),
             Err(error) => Err(Rejection { id: None, modern, error }),
         },
-        Message::Response if modern => {
+        Message::Response { .. } if modern => {
             let error =
                 McpError::InvalidRequest("a response answers nothing: in this revision the server sends no requests".to_owned());
             Err(Rejection { id: None, modern, error })
         }
-        Message::Response => Ok(None),
+        Message::Response { id, answer } => {
+            let read = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
+            Ok(Incoming::Told(Told::Answer { id, answer: answer.map(read).map_err(read) }))
+        }
     }
 }
 
@@ -131,23 +169,26 @@ fn read_request(
     let version = agree(headers, name, &params).map_err(|error| (named_in_body || headers.are_modern(), error))?;
     let malformed = |error| (version.is_modern(), error);
     let method = params.method(name, version, body).map_err(malformed)?;
+    // What the handshake revisions say once, for the session, the others say with each request.
+    let modern = version.is_modern();
     if let Method::CallTool(call) = &method
-        && let Some(expected) = headers.params.get(call.name.as_str()).filter(|_| version.is_modern())
+        && let Some(expected) = headers.params.get(call.name.as_str()).filter(|_| modern)
     {
         param_headers::agree(headers, expected, call).map_err(malformed)?;
     }
-    let retry = params.retry();
+    let retry = if modern { params.retry() } else { Retry::default() };
     let meta = params.meta.unwrap_or_default();
-    let declared = meta.client_capabilities.or(params.capabilities);
+    let declared = if modern { meta.client_capabilities } else { params.capabilities };
     Ok(Call {
         id: id.clone(),
         version,
         method,
         retry,
         capabilities: declared.map(read_capabilities).transpose().map_err(malformed)?.unwrap_or_default(),
-        log_level: meta.log_level,
+        log_level: meta.log_level.filter(|_| modern),
         wants_progress: meta.progress_token.is_some(),
         notifications: ReportNotifications::new(meta.progress_token),
+        message: Bytes::new(),
         traceparent: meta.traceparent.as_deref().map(str::to_owned),
     })
 }
@@ -172,9 +213,6 @@ fn agree(headers: &MessageHeaders<'_>, method: &str, params: &Params<'_>) -> Res
             "`params._meta[\"io.modelcontextprotocol/protocolVersion\"]` is missing: every request of this revision carries it"
                 .to_owned(),
         ));
-    }
-    if headers.headers.contains_key("mcp-session-id") {
-        return Err(McpError::UnknownSession);
     }
     Ok(version)
 }
@@ -230,7 +268,7 @@ pub(super) struct MessageHeaders<'h> {
 
 impl<'h> MessageHeaders<'h> {
     fn version(&self) -> Result<Option<&'h str>, McpError> {
-        self.one("mcp-protocol-version")
+        version(self.headers)
     }
 
     /// The revision leaves open which headers a notification needs; those that are there must say what it says.
@@ -248,12 +286,7 @@ impl<'h> MessageHeaders<'h> {
 
     /// The value of a header that may stand there once.
     pub(super) fn one(&self, name: &str) -> Result<Option<&'h str>, McpError> {
-        let mut values = self.headers.get_all(name).iter();
-        let Some(value) = values.next() else { return Ok(None) };
-        if values.next().is_some() {
-            return Err(McpError::HeaderMismatch(format!("{name} stands there more than once")));
-        }
-        value.to_str().map(Some).map_err(|_| McpError::HeaderMismatch(format!("{name} contains invalid characters")))
+        header(self.headers, name)
     }
 
     fn must_say(&self, name: &str, header: Option<&str>, body: &str) -> Result<(), McpError> {
@@ -263,6 +296,21 @@ impl<'h> MessageHeaders<'h> {
             None => Err(McpError::HeaderMismatch(format!("{name} is missing; the body says {body:?}"))),
         }
     }
+}
+
+/// The revision that the headers name, whether it is spoken here or not.
+pub(super) fn version(headers: &HeaderMap) -> Result<Option<&str>, McpError> {
+    header(headers, "mcp-protocol-version")
+}
+
+/// The value of a header that may stand there once.
+pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, McpError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(McpError::HeaderMismatch(format!("{name} stands there more than once")));
+    }
+    value.to_str().map(Some).map_err(|_| McpError::HeaderMismatch(format!("{name} contains invalid characters")))
 }
 
 /// Decodes `=?base64?…?=`; any other value stands for itself ("Value Encoding").

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use super::challenge::Challenge;
@@ -25,8 +25,12 @@ pub(super) enum Refusal {
     BodyTimeout,
     /// The connection broke in the middle of the body.
     BodyBroken,
-    /// Only POST.
+    /// Only POST; GET and DELETE only in a session.
     MethodNotAllowed,
+    /// `Accept` does not list what GET answers with.
+    NoEventStream,
+    /// What was asked for lies in the shared state, which is away.
+    StateAway,
     /// A web page of a foreign origin.
     Origin,
     /// No such path.
@@ -38,7 +42,8 @@ pub(super) enum Refusal {
 impl Refusal {
     fn status(self) -> StatusCode {
         match self {
-            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::NotAcceptable | Self::NoEventStream => StatusCode::NOT_ACCEPTABLE,
+            Self::StateAway => StatusCode::SERVICE_UNAVAILABLE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -60,7 +65,11 @@ impl Refusal {
             Self::BodyTimeout => "the body did not arrive in time".to_owned(),
             Self::BodyBroken => "the body ended early".to_owned(),
             Self::MethodNotAllowed => {
-                "send messages with POST; this server opens no stream on GET and has no session to DELETE".to_owned()
+                "send messages with POST; GET and DELETE need the Mcp-Session-Id that initialize gave".to_owned()
+            }
+            Self::NoEventStream => "the Accept header must list text/event-stream".to_owned(),
+            Self::StateAway => {
+                return McpError::Unavailable("shared state is away; repeat the request after a moment".to_owned());
             }
             Self::Origin => "web pages of this origin may not call; the operator allows more with --allow-origin".to_owned(),
             Self::NotFound => "nothing is here; the MCP endpoint is /mcp".to_owned(),
@@ -75,6 +84,9 @@ impl IntoResponse for Refusal {
         let mut response = json(self.status(), write_error(None, &self.error()));
         if self == Self::MethodNotAllowed {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        if self == Self::StateAway {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method};
+use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -22,9 +23,11 @@ use super::health::{self, Readiness};
 use super::log::log_request;
 use super::origin::Origins;
 use super::respond::Refusal;
+use super::session;
 use super::shutdown::Shutdown;
 use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
 use crate::auth::Authenticator;
+use crate::mcp::legacy::{Calls, SessionLimits, Sessions};
 use crate::mcp::{Dispatch, Features, RequestStates, ServerInfo, Tasks};
 use crate::tools::HeaderParams;
 
@@ -46,6 +49,10 @@ pub struct HttpOptions {
     pub readiness: Readiness,
     /// When streams have to end.
     pub shutdown: Shutdown,
+    /// How many sessions there may be, and for how long.
+    pub sessions: SessionLimits,
+    /// How long the connection of a session's stream is held; `None`: as long as the client does.
+    pub max_stream_age: Option<Duration>,
     /// The largest request body, in bytes.
     pub max_request_bytes: usize,
     /// How long a request body may take to arrive.
@@ -55,17 +62,28 @@ pub struct HttpOptions {
 /// The whole server as a service.
 pub fn router(features: Arc<Features>, options: HttpOptions) -> Router {
     let header_params = Arc::new(features.tools.header_params());
+    let info = Arc::new(options.info);
+    let sessions = Sessions::new(Arc::clone(&options.readiness.state), options.sessions);
+    let dispatch = Dispatch::new(Arc::clone(&features), options.request_states, sessions.clone(), options.tasks);
+    let service = AuthorizeLayer::new(Arc::clone(&features)).layer(dispatch);
+    let calls = Calls::new(sessions.clone(), features, Arc::clone(&info), BoxCloneSyncService::new(service.clone()));
     let endpoint = Endpoint {
         header_params: Arc::clone(&header_params),
-        service: AuthorizeLayer::new(Arc::clone(&features)).layer(Dispatch::new(features, options.request_states, options.tasks)),
-        info: Arc::new(options.info),
+        service,
+        sessions,
+        calls,
+        max_stream_age: options.max_stream_age,
+        info,
         challenge: Arc::new(Challenge::new(&options.resource)),
         shutdown: options.shutdown,
         max_request_bytes: options.max_request_bytes,
         body_timeout: options.body_timeout,
     };
     let mcp = Router::new()
-        .route("/mcp", post(endpoint::post).fallback(|| async { Refusal::MethodNotAllowed }))
+        .route(
+            "/mcp",
+            post(endpoint::post).get(session::get).delete(session::delete).fallback(|| async { Refusal::MethodNotAllowed }),
+        )
         .with_state(endpoint)
         .layer(
             ServiceBuilder::new()

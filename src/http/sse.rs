@@ -1,11 +1,15 @@
 //! Server-sent events: an answer that arrives in parts (WHATWG HTML, "Server-sent events").
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+
+use crate::mcp::legacy::EventName;
 
 /// What keeps an idle stream open through balancers: a comment, which clients ignore.
 pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
@@ -29,6 +33,21 @@ pub(super) fn first(
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     use futures_util::StreamExt as _;
     futures_util::stream::iter([event]).chain(rest)
+}
+
+/// An event without content, which tells the client where it is and when to come back if the stream breaks off.
+pub(super) fn empty(id: &EventName, retry: Duration) -> Bytes {
+    format!("id: {id}\nretry: {}\ndata: \n\n", retry.as_millis()).into()
+}
+
+/// When to come back if the stream breaks off.
+pub(super) fn retry(retry: Duration) -> Bytes {
+    format!("retry: {}\n\n", retry.as_millis()).into()
+}
+
+/// One event that carries a JSON message and has an id.
+pub(super) fn event_named(id: &EventName, message: &[u8]) -> Bytes {
+    [format!("id: {id}\n").as_bytes(), &event(message)].concat().into()
 }
 
 /// One event that carries a JSON message. JSON text has no line ends of its own: they are escaped.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use tower::Service;
 
+use super::legacy::{Session, Sessions};
 use super::listed::{Listed, ListedPrompt, ListedTool};
 use super::listening::Listening;
 use super::request_state::Fingerprint;
@@ -14,7 +15,7 @@ use super::tasks::Called;
 use super::{
     Authorized, Call, Features, McpError, McpResult, Method, ProtocolVersion, Reference, Request, RequestStates, Retry, Tasks,
 };
-use crate::call::{Caller, Round, ToolError, ToolErrorKind};
+use crate::call::{Caller, ClientCapabilities, Round, ToolError, ToolErrorKind};
 use crate::tools::ToolResult;
 
 /// How the server names itself, in every revision.
@@ -43,6 +44,7 @@ pub struct Dispatch(Arc<Inner>);
 struct Inner {
     features: Arc<Features>,
     states: RequestStates,
+    sessions: Sessions,
     tasks: Tasks,
     tools: Listed<ListedTool>,
     prompts: Listed<ListedPrompt>,
@@ -52,18 +54,18 @@ struct Inner {
 const PAGE: usize = 50;
 
 impl Dispatch {
-    /// A service over these features, which seals what calls learn in several rounds with `states`, and leaves calls that
-    /// outlive their request to `tasks`.
+    /// A service over these features, which seals what calls learn in several rounds with `states`, changes what belongs to
+    /// `sessions`, and leaves calls that outlive their request to `tasks`.
     #[must_use]
-    pub fn new(features: Arc<Features>, states: RequestStates, tasks: Tasks) -> Self {
+    pub fn new(features: Arc<Features>, states: RequestStates, sessions: Sessions, tasks: Tasks) -> Self {
         let tools = Listed::new(features.tools.descriptions().map(ListedTool::new), PAGE);
         let prompts = Listed::new(features.prompts.descriptions().map(ListedPrompt::new), PAGE);
-        Self(Arc::new(Inner { features, states, tasks, tools, prompts }))
+        Self(Arc::new(Inner { features, states, sessions, tasks, tools, prompts }))
     }
 
     async fn dispatch(self, request: Request<Authorized>) -> Result<McpResult, McpError> {
-        let Request { caller, version, method, retry } = request;
-        let Inner { features, tasks, tools, prompts, .. } = &*self.0;
+        let Request { caller, version, method, retry, session } = request;
+        let Inner { features, sessions, tasks, tools, prompts, .. } = &*self.0;
         match method {
             Method::Discover => Ok(McpResult::Discover),
             Method::Initialize => Ok(McpResult::Initialize),
@@ -72,6 +74,8 @@ impl Dispatch {
                 let visible = |name: &str| features.tools.may_use(&caller.principal, name);
                 tools.page(cursor.as_deref(), visible).map(McpResult::ListTools)
             }
+            // What the capabilities do not name is not there ("Capabilities").
+            Method::ListPrompts(_) if features.prompts.is_empty() => Err(McpError::MethodNotFound("prompts/list".to_owned())),
             Method::ListPrompts(cursor) => {
                 let visible = |name: &str| features.prompts.may_use(&caller.principal, name);
                 prompts.page(cursor.as_deref(), visible).map(McpResult::ListPrompts)
@@ -86,8 +90,7 @@ impl Dispatch {
                     caller,
                     version,
                     retry,
-                    "tools/call",
-                    &call,
+                    ("tools/call", &call),
                     |caller| tasks.call(tool, &call, caller, version),
                     |called| match called {
                         Ok(Called::Over(result)) => Ok(McpResult::CallTool(result)),
@@ -102,8 +105,7 @@ impl Dispatch {
                     caller,
                     version,
                     retry,
-                    "prompts/get",
-                    &call,
+                    ("prompts/get", &call),
                     |caller| prompt.get(caller),
                     |result| result.map(McpResult::GetPrompt).map_err(|error| failure(&error, None)),
                 )
@@ -117,8 +119,7 @@ impl Dispatch {
                     caller,
                     version,
                     retry,
-                    "resources/read",
-                    &call,
+                    ("resources/read", &call),
                     |caller| resource.read(caller),
                     |result| {
                         let contents = result.map_err(|error| failure(&error, Some(uri)))?;
@@ -137,6 +138,17 @@ impl Dispatch {
             Method::UpdateTask(id, responses) => tasks.update(&caller, &id, &responses).await.map(|()| McpResult::Empty),
             Method::CancelTask(id) => tasks.cancel(&caller, &id).await.map(|()| McpResult::Empty),
             Method::Listen(filter) => Listening::start(features, tasks, caller, filter).await.map(McpResult::Listening),
+            Method::Subscribe(resource) => {
+                let (session, uri) = (in_session(session)?, resource.uri().to_owned());
+                let watch = failing(resource.watch(caller).await, Some(uri.clone()))?;
+                let watch = watch.ok_or_else(|| McpError::InvalidParams("this resource cannot be watched".to_owned()))?;
+                sessions.subscribe(&session, &uri, &watch.current).await.map(|()| McpResult::Empty)
+            }
+            Method::Unsubscribe(uri) => sessions.unsubscribe(&*in_session(session)?, &uri).await.map(|()| McpResult::Empty),
+            Method::SetLogLevel(level) => {
+                let set = sessions.set_log_level(&*in_session(session)?, level).await;
+                set.map(|()| McpResult::Empty).map_err(|error| McpError::Unavailable(format!("{error}; repeat the request")))
+            }
         }
     }
 
@@ -146,8 +158,7 @@ impl Dispatch {
         mut caller: Caller,
         version: ProtocolVersion,
         retry: Retry,
-        method: &str,
-        call: &Call,
+        (method, call): (&str, &Call),
         run: impl FnOnce(Caller) -> F,
         conclude: impl FnOnce(Result<T, ToolError>) -> Result<McpResult, McpError>,
     ) -> Result<McpResult, McpError>
@@ -165,6 +176,8 @@ impl Dispatch {
         let principal = Arc::clone(&caller.principal);
         match run(caller).await {
             Round::Done(result) => conclude(result),
+            // In the handshake revisions no error stands for it: the model is told, and may find another way.
+            Round::Lacks(capabilities) if !version.is_modern() => conclude(Err(lacking(&capabilities))),
             Round::Lacks(capabilities) => Err(McpError::MissingCapability(capabilities)),
             Round::Asks { questions, answers } => {
                 let state = version.is_modern().then(|| states.seal(&principal, fingerprint(), answers.clone()));
@@ -172,6 +185,19 @@ impl Dispatch {
             }
         }
     }
+}
+
+fn in_session(session: Option<Arc<Session>>) -> Result<Arc<Session>, McpError> {
+    session.ok_or_else(|| {
+        McpError::InvalidRequest("this needs a session: send initialize, and the Mcp-Session-Id that it gives".to_owned())
+    })
+}
+
+fn lacking(capabilities: &ClientCapabilities) -> ToolError {
+    let named = serde_json::to_value(capabilities).unwrap_or_default();
+    let names = named.as_object().map(|named| named.keys().cloned().collect::<Vec<_>>().join(", ")).unwrap_or_default();
+    let problem = format!("this call has to ask through the client, which does not declare {names}");
+    ToolError::new(ToolErrorKind::Forbidden, format!("{problem} in its handshake or has no session; use another client or tool"))
 }
 
 /// The output of a request that is over in one round.

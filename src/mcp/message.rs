@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::McpError;
@@ -24,9 +25,16 @@ pub enum Message<'a> {
     Notification {
         /// What is told.
         method: Cow<'a, str>,
+        /// The parameters, unread.
+        params: Option<&'a RawValue>,
     },
     /// The answer to a request of the server's.
-    Response,
+    Response {
+        /// Which request.
+        id: RequestId,
+        /// Its result, or the error in place of one.
+        answer: Result<&'a RawValue, &'a RawValue>,
+    },
 }
 
 /// The id of a request, as the JSON text that the answer repeats: a string or an integer.
@@ -46,7 +54,9 @@ impl RequestId {
         serde_json::from_str(&self.0).unwrap_or_default()
     }
 
-    fn parse(raw: &RawValue) -> Option<Self> {
+    /// The id that stands in this piece of JSON; `None` when that is neither a string nor an integer.
+    #[must_use]
+    pub fn parse(raw: &RawValue) -> Option<Self> {
         is_string_or_integer(raw.get()).then(|| Self(raw.get().into()))
     }
 }
@@ -55,6 +65,19 @@ impl RequestId {
 /// in it is neither: many readers refuse it, and with it the whole answer that repeats it.
 pub(super) fn is_string_or_integer(json: &str) -> bool {
     serde_json::from_str::<String>(json).is_ok() || json.parse::<i64>().is_ok() || json.parse::<u64>().is_ok()
+}
+
+impl Serialize for RequestId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_value().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Self::parse(&raw).ok_or_else(|| D::Error::custom("an id is a string or an integer"))
+    }
 }
 
 #[derive(Deserialize)]
@@ -94,13 +117,18 @@ impl<'a> Message<'a> {
         if envelope.id.is_some() && id.is_none() {
             return invalid(None, "`id` must be a string or an integer");
         }
-        let answers = envelope.result.is_some() || envelope.error.is_some();
-        match (envelope.method, id) {
-            (Some(_), id) if answers => invalid(id, "a message has either a `method` or a `result` or `error`"),
-            (Some(method), Some(id)) => Ok(Self::Request { id, method, params: envelope.params }),
-            (Some(method), None) => Ok(Self::Notification { method }),
-            (None, Some(_)) if answers && !(envelope.result.is_some() && envelope.error.is_some()) => Ok(Self::Response),
-            (None, id) => invalid(id, "a message needs a `method`"),
+        let answer = match (envelope.result, envelope.error) {
+            (Some(result), None) => Some(Ok(result)),
+            (None, Some(error)) => Some(Err(error)),
+            (None, None) => None,
+            (Some(_), Some(_)) => return invalid(id, "an answer has either a `result` or an `error`"),
+        };
+        match (envelope.method, id, answer) {
+            (Some(_), id, Some(_)) => invalid(id, "a message has either a `method` or a `result` or `error`"),
+            (Some(method), Some(id), None) => Ok(Self::Request { id, method, params: envelope.params }),
+            (Some(method), None, None) => Ok(Self::Notification { method, params: envelope.params }),
+            (None, Some(id), Some(answer)) => Ok(Self::Response { id, answer }),
+            (None, id, _) => invalid(id, "a message needs a `method`"),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod dispatch;
 mod error;
 mod features;
+pub mod legacy;
 mod listed;
 mod listening;
 mod message;

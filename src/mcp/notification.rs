@@ -20,11 +20,25 @@ impl ReportNotifications {
         Self { token: token.map(ToOwned::to_owned), reported: f64::NEG_INFINITY }
     }
 
+    /// Goes on where another run of the call has come to.
+    #[must_use]
+    pub(super) fn after(mut self, reported: Option<f64>) -> Self {
+        self.reported = reported.unwrap_or(f64::NEG_INFINITY);
+        self
+    }
+
+    /// How far the call has told that it has come.
+    pub(super) fn reported(&self) -> Option<f64> {
+        self.reported.is_finite().then_some(self.reported)
+    }
+
     /// The whole JSON-RPC message for one report; `None` for one that must not be told.
     pub fn write(&mut self, report: &Report) -> Option<Vec<u8>> {
         let message = match report {
             Report::Progress(update) => self.progress(update)?,
             Report::Log(message) => json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": message }),
+            // Not for the client, but for whoever writes to it.
+            Report::Close(_) => return None,
         };
         Some(message.to_string().into_bytes())
     }

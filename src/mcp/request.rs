@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::legacy::Session;
 use super::message::is_string_or_integer;
 use super::object::{self, Object};
-use super::{McpError, ProtocolVersion};
+use super::{McpError, ProtocolVersion, RequestId};
 use crate::call::{Answers, Caller, ClientCapabilities, Completing, LogLevel};
 use crate::prompts::AuthorizedPrompt;
 use crate::resources::AuthorizedResource;
@@ -32,6 +34,8 @@ pub struct Request<S: Stage> {
     pub method: Method<S>,
     /// What a further round of the same call brings along (2026-07-28).
     pub retry: Retry,
+    /// The session that the request came in (the handshake revisions).
+    pub session: Option<Arc<Session>>,
 }
 
 /// How far a request has come: what it names before authorization, the proofs of permission after it.
@@ -98,6 +102,12 @@ pub enum Method<S: Stage> {
     CancelTask(String),
     /// `subscriptions/listen` (2026-07-28).
     Listen(Filter<S>),
+    /// `resources/subscribe` (the handshake revisions).
+    Subscribe(S::Resource),
+    /// `resources/unsubscribe` (the handshake revisions): this URI.
+    Unsubscribe(String),
+    /// `logging/setLevel` (the handshake revisions).
+    SetLogLevel(LogLevel),
 }
 
 /// What a caller wants to be told of (2026-07-28, basic/patterns/subscriptions, "Notification Filter").
@@ -187,6 +197,10 @@ pub struct Params<'a> {
     pub context: Option<Object<ContextParam>>,
     /// `params.notifications` of subscriptions/listen.
     pub notifications: Option<Object<FilterParam>>,
+    /// `params.level` of logging/setLevel.
+    pub level: Option<LogLevel>,
+    /// `params.requestId` of notifications/cancelled.
+    pub request_id: Option<RequestId>,
     /// `params.inputResponses` of a further round, and of tasks/update.
     pub input_responses: Option<Answers>,
     /// `params.requestState` of a further round.
@@ -294,6 +308,9 @@ impl<'a> Params<'a> {
             ("resources/templates/list", _) => Ok(Method::ListTemplates),
             ("resources/read", _) => self.uri().map(Method::ReadResource),
             ("completion/complete", _) => self.completion(),
+            ("resources/subscribe", false) => self.uri().map(Method::Subscribe),
+            ("resources/unsubscribe", false) => self.uri().map(Method::Unsubscribe),
+            ("logging/setLevel", false) => self.log_level().map(Method::SetLogLevel),
             ("tasks/get", true) => self.task_id().map(Method::GetTask),
             ("tasks/update", true) => {
                 let id = self.task_id()?;
@@ -321,6 +338,10 @@ impl<'a> Params<'a> {
 
     fn uri(&mut self) -> Result<String, McpError> {
         self.uri.take().map(Cow::into_owned).ok_or_else(|| missing("uri", "the resource's URI"))
+    }
+
+    fn log_level(&mut self) -> Result<LogLevel, McpError> {
+        self.level.take().ok_or_else(|| missing("level", "the least level of messages, such as \"info\""))
     }
 
     fn task_id(&mut self) -> Result<String, McpError> {

@@ -8,7 +8,9 @@
 mod follow;
 mod record;
 mod run;
+mod seats;
 mod store;
+mod take_over;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,22 +21,18 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use self::record::{NewTask, TaskRecord, TaskState};
-use self::run::{Run, Stopping, abandoned, fail};
+use self::run::{Run, Stopping};
+use self::seats::{SEATS, Seats};
 use self::store::{Change, TaskPlace, TaskStore};
 use super::{Call, Features, McpError, ProtocolVersion};
-use crate::auth::Principal;
 use crate::call::{Answers, Caller, ClientCapabilities, Round, ToolError, ToolErrorKind};
-use crate::state::{Lease, SharedState, StateError};
+use crate::state::{SharedState, StateError};
 use crate::tools::{AuthorizedTool, TaskSupport, ToolResult};
 
 /// The extension, as it is declared.
 pub(super) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 /// Arguments, and answers, that are kept for one task, in bytes of JSON.
 const MAX_KEPT_BYTES: usize = 256 * 1024;
-/// A call that may be repeated is given up when so many replicas in a row have died of it.
-const MAX_INTERRUPTIONS: u32 = 3;
-/// How long the one who asked has to give its lease back, when the answers come at once.
-const HAND_OVER: Duration = Duration::from_millis(100);
 /// How long tasks have at the very end to write that they were given up.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -46,6 +44,7 @@ struct Inner {
     features: Arc<Features>,
     store: Arc<TaskStore>,
     ttl: Duration,
+    seats: Seats,
     /// Each run holds a receiver.
     stopping: watch::Sender<Stopping>,
 }
@@ -74,7 +73,7 @@ impl Tasks {
     #[must_use]
     pub fn new(features: Arc<Features>, state: Arc<dyn SharedState>, ttl: Duration) -> Self {
         let store = Arc::new(TaskStore::new(state));
-        Self(Arc::new(Inner { features, store, ttl, stopping: watch::Sender::new(Stopping::No) }))
+        Self(Arc::new(Inner { features, store, ttl, seats: Seats::default(), stopping: watch::Sender::new(Stopping::No) }))
     }
 
     /// Is there a tool whose calls may become tasks?
@@ -95,9 +94,7 @@ impl Tasks {
         match becomes_task(&tool, call, &caller, version) {
             Ok(false) => tool.run(caller).await.map(Called::Over),
             Ok(true) => match tool.before_task(caller.clone()).await {
-                Round::Done(Ok(tool)) => {
-                    Round::Done(self.create(tool, call, caller).await.map(Called::GoesOn).map_err(ToolError::from))
-                }
+                Round::Done(Ok(tool)) => Round::Done(self.create(tool, call, caller).await.map(Called::GoesOn)),
                 Round::Done(Err(error)) => Round::Done(Err(error)),
                 Round::Asks { questions, answers } => Round::Asks { questions, answers },
                 Round::Lacks(capabilities) => Round::Lacks(capabilities),
@@ -106,7 +103,8 @@ impl Tasks {
         }
     }
 
-    async fn create(&self, tool: AuthorizedTool, call: &Call, caller: Caller) -> Result<Task, StateError> {
+    async fn create(&self, tool: AuthorizedTool, call: &Call, caller: Caller) -> Result<Task, ToolError> {
+        let seat = self.0.seats.take(caller.principal.owner()).ok_or_else(busy)?;
         let new = NewTask {
             tool: call.name.clone(),
             arguments: call.raw_arguments().map(ToOwned::to_owned),
@@ -121,7 +119,9 @@ impl Tasks {
         let lease = self.0.store.lease(&place).await?;
         let lease = lease.ok_or_else(|| StateError { reason: "the lease of a new task is taken".to_owned() })?;
         self.0.store.create(&place, &record).await?;
-        self.run(place, lease, run, tool, caller, record.clone());
+        let run =
+            Run { store: Arc::clone(&self.0.store), place, lease, id: run, stopping: self.0.stopping.subscribe(), _seat: seat };
+        run.spawn(tool, caller, record.clone());
         Ok(Task(Box::new(record)))
     }
 
@@ -199,104 +199,6 @@ impl Tasks {
         must_declare(caller)?;
         TaskPlace::named(&caller.principal, id).ok_or_else(unknown)
     }
-
-    /// Reads a task for its owner, and takes it over when nobody works on it who should.
-    async fn look(&self, place: &TaskPlace, principal: &Arc<Principal>) -> Result<Option<TaskRecord>, StateError> {
-        let record = self.0.store.read(place).await?;
-        if !record.as_ref().is_some_and(TaskRecord::is_working) || *self.0.stopping.borrow() != Stopping::No {
-            return Ok(record);
-        }
-        match self.0.store.lease(place).await? {
-            Some(lease) => self.take_over(place, lease, principal).await,
-            None => Ok(record),
-        }
-    }
-
-    /// Goes on with a task whose last question has been answered, here. Should this replica die before it has the lease,
-    /// whoever looks next goes on.
-    async fn resume(self, place: TaskPlace, principal: Arc<Principal>) {
-        let attempts = Lease::TTL.as_millis() / HAND_OVER.as_millis() + 1;
-        for _ in 0..attempts {
-            match self.0.store.lease(&place).await {
-                Ok(Some(lease)) => {
-                    if let Err(error) = self.take_over(&place, lease, &principal).await {
-                        tracing::warn!(%error, "a task that was answered waits for its client to look at it");
-                    }
-                    return;
-                }
-                Ok(None) | Err(_) => tokio::time::sleep(HAND_OVER).await,
-            }
-        }
-    }
-
-    /// Goes on with a task under a lease just taken, and gives its record as it is then.
-    async fn take_over(
-        &self,
-        place: &TaskPlace,
-        lease: Lease,
-        principal: &Arc<Principal>,
-    ) -> Result<Option<TaskRecord>, StateError> {
-        // It may have changed before the lease was ours.
-        let record = self.0.store.read(place).await?;
-        let Some(record) = record.filter(TaskRecord::is_working) else {
-            lease.give_back().await?;
-            return self.0.store.read(place).await;
-        };
-        let seen = record.revision;
-        match self.next_run(&record, principal) {
-            Ok(tool) => {
-                let run = rand::random();
-                let change = self.0.store.change(place, |record| {
-                    let unchanged = record.revision == seen;
-                    if let TaskState::Working { run: current } = &mut record.state
-                        && unchanged
-                    {
-                        record.interruptions += u32::from(current.is_some());
-                        *current = Some(run);
-                    }
-                    unchanged
-                });
-                match change.await? {
-                    Change::Unknown => lease.give_back().await.map(|()| None),
-                    Change::Declined(record) => lease.give_back().await.map(|()| Some(record)),
-                    Change::Made(record) => {
-                        let caller = Caller::new(Arc::clone(principal));
-                        self.run(place.clone(), lease, run, tool, caller, record.clone());
-                        Ok(Some(record))
-                    }
-                }
-            }
-            Err(error) => {
-                let change = self.0.store.change(place, |record| {
-                    let unchanged = record.revision == seen;
-                    if unchanged {
-                        fail(record, &error);
-                    }
-                    unchanged
-                });
-                let changed = change.await;
-                lease.give_back().await?;
-                Ok(match changed? {
-                    Change::Unknown => None,
-                    Change::Declined(record) | Change::Made(record) => Some(record),
-                })
-            }
-        }
-    }
-
-    /// May the call of this task run now, for the one who looks at it? Rights may have changed since it was made.
-    fn next_run(&self, record: &TaskRecord, principal: &Arc<Principal>) -> Result<AuthorizedTool, McpError> {
-        let tool = self.0.features.tools.authorize(principal, &record.tool, record.arguments.as_deref());
-        let tool = tool.map_err(|denied| McpError::refusal(denied, "tool", &record.tool))?;
-        let was_interrupted = matches!(record.state, TaskState::Working { run: Some(_) });
-        let may_repeat = tool.spec().effect.is_idempotent() && record.interruptions < MAX_INTERRUPTIONS;
-        if was_interrupted && !may_repeat { Err(abandoned(&record.tool)) } else { Ok(tool) }
-    }
-
-    fn run(&self, place: TaskPlace, lease: Lease, id: u64, tool: AuthorizedTool, caller: Caller, record: TaskRecord) {
-        let run = Run { store: Arc::clone(&self.0.store), place, lease, id, stopping: self.0.stopping.subscribe() };
-        tokio::spawn(async move { run.run(tool, caller, &record).await });
-    }
 }
 
 impl std::fmt::Debug for Tasks {
@@ -339,6 +241,12 @@ fn must_declare(caller: &Caller) -> Result<(), McpError> {
 fn needed() -> Box<ClientCapabilities> {
     let extensions = [(EXTENSION.to_owned(), serde_json::json!({}))].into_iter().collect();
     Box::new(ClientCapabilities { extensions, ..ClientCapabilities::default() })
+}
+
+/// Told to a model that makes more tasks than this replica runs for one caller.
+fn busy() -> ToolError {
+    let message = format!("{SEATS} of your tasks run here already; wait until one is done, or cancel one, and repeat the call");
+    ToolError::new(ToolErrorKind::Unavailable, message)
 }
 
 /// Never made, forgotten, expired or another caller's: one and the same to the caller.

@@ -58,6 +58,12 @@ impl ProtocolVersion {
         self >= Self::V2025_06_18
     }
 
+    /// May the server close a connection in the middle of a stream, for the client to come back?
+    #[must_use]
+    pub fn polls_streams(self) -> bool {
+        self == Self::V2025_11_25
+    }
+
     /// Do tools, prompts and resources have titles, tools output schemas, and results structured content?
     #[must_use]
     pub fn has_structured_content(self) -> bool {

@@ -107,6 +107,12 @@ impl PromptRegistry {
         self
     }
 
+    /// Is there no prompt?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.prompts.is_empty()
+    }
+
     /// The prompts, in the order of the list.
     pub fn descriptions(&self) -> impl Iterator<Item = &PromptDescription> {
         self.prompts.iter().map(|registered| &registered.description)

@@ -20,7 +20,9 @@ impl Expected {
             assert!(check.starts_with("SUCCESS ") || reason.is_some_and(|reason| !reason.is_empty()), "no reason: {line}");
             (scenario.to_owned(), check.trim().to_owned())
         });
-        Self(lines.collect())
+        let lines: Vec<_> = lines.collect();
+        assert!(lines.len() > 5, "{} expects nearly nothing", file.display());
+        Self(lines)
     }
 
     /// The results are these, and no others.

@@ -68,7 +68,7 @@ impl ThreeReplicas {
 
     /// Each replica has had its third of the requests, or nearly so.
     pub(crate) fn assert_all_answered(&self) {
-        let answered: Vec<_> = self.replicas.iter().map(|replica| replica.stderr().matches("path=/mcp").count()).collect();
+        let answered: Vec<_> = self.replicas.iter().map(|replica| replica.stderr().matches("path=\"/mcp\"").count()).collect();
         let third = answered.iter().sum::<usize>() / 3;
         assert!(third > 50 && answered.iter().all(|count| count.abs_diff(third) <= 10), "{answered:?}");
     }

@@ -122,6 +122,14 @@ impl TaskRecord {
         Duration::from_millis(self.created.saturating_add(self.ttl_ms).saturating_sub(milliseconds_since_1970()))
     }
 
+    /// Begins another run of the call.
+    pub(super) fn begin(&mut self, run: u64) {
+        if let TaskState::Working { run: current } = &mut self.state {
+            self.interruptions += u32::from(current.is_some());
+            *current = Some(run);
+        }
+    }
+
     /// Ends the run with questions. A key that the client has seen before gets a number, since a client answers no key
     /// twice (extension, "Task Update Requests": a key is unique over the lifetime of its task).
     pub(super) fn ask(&mut self, requests: InputRequests) {

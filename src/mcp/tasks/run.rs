@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::record::{TaskRecord, TaskState};
+use super::seats::Seat;
 use super::store::{Change, TaskPlace, TaskStore};
 use crate::call::{Caller, Progress, Report, Reports, Round};
 use crate::mcp::McpError;
@@ -45,6 +46,7 @@ pub(super) struct Run {
     /// The run that the record names.
     pub(super) id: u64,
     pub(super) stopping: watch::Receiver<Stopping>,
+    pub(super) _seat: Seat,
 }
 
 /// Why a run must not go on.
@@ -59,7 +61,11 @@ enum Stop {
 
 impl Run {
     /// Runs the call to its end, and writes down what that was. `record` is how the task stands at the beginning.
-    pub(super) async fn run(mut self, tool: AuthorizedTool, caller: Caller, record: &TaskRecord) {
+    pub(super) fn spawn(self, tool: AuthorizedTool, caller: Caller, record: TaskRecord) {
+        tokio::spawn(async move { self.run(tool, caller, &record).await });
+    }
+
+    async fn run(mut self, tool: AuthorizedTool, caller: Caller, record: &TaskRecord) {
         let (name, repeatable, time_left) = (tool.spec().name, tool.spec().effect.is_idempotent(), record.time_left());
         let (sender, reports) = mpsc::channel(REPORT_BUFFER);
         let caller = Caller {

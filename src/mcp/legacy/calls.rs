@@ -1,0 +1,377 @@
+//! Calls in a session: answered at once where possible, and kept in the shared state where not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tower::Service as _;
+use tower::util::BoxCloneSyncService;
+
+use super::call_record::{CallRecord, Phase, QuestionId};
+use super::call_stream::CallStream;
+use super::event::{CallName, Event, StreamName};
+use super::get_stream::GetStream;
+use super::run::{Run, Step};
+use super::runner::Held;
+use super::session::contended;
+use super::signals::Signals;
+use super::{EventName, Session, Sessions};
+use crate::auth::Principal;
+use crate::call::{Answers, Caller, Reports};
+use crate::mcp::{Features, McpError, McpResult, Method, Named, ReportNotifications, Request, RequestId, Retry, ServerInfo};
+use crate::state::{Lease, LogLimits, Once, SharedState, StateError, member_key};
+
+/// Reports that may wait to be written; more are dropped.
+const REPORT_BUFFER: usize = 64;
+/// Calls of one session that stream or wait, at most; with one more, the one that was unused for longest is forgotten.
+const MAX_CALLS: usize = 128;
+/// Events of one stream that are kept.
+const MAX_EVENTS: usize = 1_000;
+/// What a call may have been answered, in bytes.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// Changes of one call that race are tried again so often.
+const ATTEMPTS: usize = 20;
+/// Marks the end of a stream, of which there is one.
+pub(super) const END: Once<'_> = Once { field: "end", value: "1" };
+
+/// The calls of all sessions. Cheap to clone.
+#[derive(Clone)]
+pub struct Calls(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) sessions: Sessions,
+    pub(super) features: Arc<Features>,
+    pub(super) info: Arc<ServerInfo>,
+    service: BoxCloneSyncService<Request<Named>, McpResult, McpError>,
+    pub(super) signals: Signals,
+}
+
+/// A request that came in a session.
+pub struct SessionCall {
+    /// Marks the answer.
+    pub id: RequestId,
+    /// The message as it came.
+    pub message: Bytes,
+    /// What is asked.
+    pub method: Method<Named>,
+    /// Does the caller want to know how far the call has come?
+    pub wants_progress: bool,
+    /// How reports are written.
+    pub notifications: ReportNotifications,
+}
+
+/// How a call is answered.
+pub enum Answered {
+    /// At once.
+    Whole(Result<McpResult, McpError>),
+    /// By a stream.
+    Stream(CallStream),
+    /// Not at all: it was cancelled.
+    Cancelled,
+}
+
+impl Calls {
+    /// Calls that `service` runs, in these sessions.
+    #[must_use]
+    pub fn new(
+        sessions: Sessions,
+        features: Arc<Features>,
+        info: Arc<ServerInfo>,
+        service: BoxCloneSyncService<Request<Named>, McpResult, McpError>,
+    ) -> Self {
+        let signals = Signals::default();
+        let stopped = signals.clone();
+        features.notifier.on_foreign(move |told| {
+            if let Some(name) = told.and_then(|told| told["stop"].as_str()) {
+                stopped.stop(name);
+            }
+        });
+        Self(Arc::new(Inner { sessions, features, info, service, signals }))
+    }
+
+    /// Runs a call. Until it reports or asks something it runs within this very future: dropping that cancels the work,
+    /// because nobody could fetch the answer. From then on it is on its own.
+    pub async fn answer(&self, session: &Arc<Session>, principal: &Arc<Principal>, call: SessionCall) -> Answered {
+        let SessionCall { id, message, method, wants_progress, notifications } = call;
+        let tool = tool_name(&method);
+        let mut stop = self.0.signals.wait_as(call_signal(session, &id));
+        let mut run = self.run(session, principal, method, Answers::new(), wants_progress, notifications);
+        // Why the call cannot be kept, once that was tried.
+        let mut refused = None;
+        loop {
+            let step = tokio::select! {
+                biased;
+                () = stop.told() => return Answered::Cancelled,
+                step = run.next() => step,
+            };
+            match step {
+                Step::Ended(Ok(McpResult::InputRequired { .. })) | Step::Message(_) | Step::Close(_) if refused.is_none() => {
+                    match self.keep(session, principal, &id, tool.clone(), message.clone()).await {
+                        Ok((held, stream)) => {
+                            tokio::spawn(self.clone().drive(held, run, Some(step), stop));
+                            return Answered::Stream(stream);
+                        }
+                        Err(error) => {
+                            tracing::debug!(%error, "a call goes on without a stream");
+                            if let Step::Ended(_) = step {
+                                return Answered::Whole(Err(error));
+                            }
+                            refused = Some(error);
+                        }
+                    }
+                }
+                // Without a stream reports go nowhere.
+                Step::Message(_) | Step::Close(_) => {}
+                Step::Ended(Ok(McpResult::InputRequired { .. })) => {
+                    return Answered::Whole(Err(refused.unwrap_or(McpError::Internal)));
+                }
+                Step::Ended(outcome) => return Answered::Whole(outcome),
+            }
+        }
+    }
+
+    /// The stream that an event belongs to, from after that event. `None` when there is none (any more).
+    ///
+    /// # Errors
+    /// [`StateError`] when the shared state cannot be read.
+    pub async fn resume(
+        &self,
+        session: &Arc<Session>,
+        principal: &Arc<Principal>,
+        last: &EventName,
+    ) -> Result<Option<CallStream>, StateError> {
+        let StreamName::Call { call, nonce } = last.stream else { return Ok(None) };
+        let Some((record, _)) = self.load(session, call).await? else { return Ok(None) };
+        if record.nonce != nonce {
+            return Ok(None);
+        }
+        let stream = CallStream::open(self, session, principal, record.request, last.stream.clone(), Some(last.event)).await?;
+        Ok(Some(stream))
+    }
+
+    /// The stream of what belongs to no call: from now on, or from after this event of it.
+    ///
+    /// # Errors
+    /// [`StateError`] when the shared state cannot be used.
+    pub async fn listen(
+        &self,
+        session: &Arc<Session>,
+        principal: &Arc<Principal>,
+        last: Option<&EventName>,
+    ) -> Result<GetStream, StateError> {
+        GetStream::open(self, session, principal, last.map(|last| last.event)).await
+    }
+
+    /// Takes the client's answer to a question of a call; when it is the last one, this replica goes on with the call. An
+    /// answer to what nobody asks (any more) changes nothing.
+    ///
+    /// # Errors
+    /// [`StateError`] when the shared state cannot be used: the answer was not taken.
+    pub async fn take_answer(
+        &self,
+        session: &Arc<Session>,
+        principal: &Arc<Principal>,
+        id: &RequestId,
+        answer: Result<Value, Value>,
+    ) -> Result<(), StateError> {
+        let Some(question) = QuestionId::parse(id) else { return Ok(()) };
+        let StreamName::Call { call, .. } = question.stream else { return Ok(()) };
+        for _ in 0..ATTEMPTS {
+            let Some((mut record, stored)) = self.load(session, call).await? else { return Ok(()) };
+            if !record.waits_for(&question) {
+                return Ok(());
+            }
+            let refused = match &answer {
+                Ok(value) => {
+                    record.answer(question.clone(), value.clone());
+                    let bytes: usize = record.answers.values().map(|answer| answer.to_string().len()).sum();
+                    (bytes > MAX_ANSWER_BYTES).then(|| format!("the client's answers have more than {MAX_ANSWER_BYTES} bytes"))
+                }
+                Err(error) => Some(refusal(&record.questions[&question.key].method, error)),
+            };
+            if let Some(reason) = refused {
+                let held = Self::hold(session, principal, record, stored, None);
+                return self.fail(held, &reason).await;
+            }
+            if self.swap(session, call, &stored, &record).await? {
+                if record.phase == Phase::Ready {
+                    // Followers on other replicas look after it from here on, should this one die.
+                    self.append(session, &question.stream, &Event::Wake, None).await?;
+                    self.adopt(session, principal, &question.stream).await?;
+                }
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// Cancels a call of the session, wherever it runs or waits. No response is sent any more.
+    ///
+    /// # Errors
+    /// [`StateError`] when the shared state cannot be used: a call on another replica may go on.
+    pub async fn cancel(&self, session: &Session, id: &RequestId) -> Result<(), StateError> {
+        self.stop(&call_signal(session, id));
+        let call = CallName::of(id);
+        for _ in 0..ATTEMPTS {
+            let Some((mut record, stored)) = self.load(session, call).await? else { return Ok(()) };
+            if record.phase == Phase::Done {
+                return Ok(());
+            }
+            record.phase = Phase::Done;
+            if self.swap(session, call, &stored, &record).await? {
+                let stream = StreamName::Call { call, nonce: record.nonce };
+                // Its runner, if the message to stop did not reach it, notices when it renews the lease.
+                return self.append(session, &stream, &Event::End, Some(END)).await.map(drop);
+            }
+        }
+        Err(contended())
+    }
+
+    /// Ends a session, with all that runs in it.
+    ///
+    /// # Errors
+    /// [`StateError`] when the shared state cannot be used: the session may go on.
+    pub async fn end_session(&self, session: &Session) -> Result<(), StateError> {
+        self.0.sessions.end(session).await?;
+        self.stop(&session.name());
+        Ok(())
+    }
+
+    /// Stops what runs under names that begin like this, on any replica.
+    fn stop(&self, name: &str) {
+        self.0.signals.stop(name);
+        (self.0.features.notifier.teller())(json!({ "stop": name }));
+    }
+
+    /// Begins to keep a call that this replica runs.
+    async fn keep(
+        &self,
+        session: &Arc<Session>,
+        principal: &Arc<Principal>,
+        id: &RequestId,
+        tool: Option<String>,
+        message: Bytes,
+    ) -> Result<(Held, CallStream), McpError> {
+        let call = CallName::of(id);
+        let away = |error: StateError| McpError::Unavailable(format!("{error}; repeat the request"));
+        if let Some((record, _)) = self.load(session, call).await.map_err(away)?
+            && record.phase != Phase::Done
+        {
+            return Err(McpError::InvalidRequest("a request with this id is still under way in this session".to_owned()));
+        }
+        let record = CallRecord::new(id, tool);
+        let stream = StreamName::Call { call, nonce: record.nonce };
+        let stored = record.write();
+        let kept = async {
+            let lease = Lease::take(self.state(), lease_key(session, &stream)).await?;
+            let held = Self::hold(session, principal, record, stored.clone(), lease);
+            let (group, ttl) = (session.key("calls"), self.ttl());
+            self.state().put_in_group(&group, &message_name(call), message, ttl, 2 * MAX_CALLS).await?;
+            self.state().put_in_group(&group, &call.to_string(), stored, ttl, 2 * MAX_CALLS).await?;
+            Ok((held, CallStream::open(self, session, principal, id.clone(), stream, None).await?))
+        };
+        kept.await.map_err(away)
+    }
+
+    /// Starts a round of a call.
+    pub(super) fn run(
+        &self,
+        session: &Arc<Session>,
+        principal: &Arc<Principal>,
+        method: Method<Named>,
+        answers: Answers,
+        wants_progress: bool,
+        notifications: ReportNotifications,
+    ) -> Run {
+        let (sender, reports) = mpsc::channel(REPORT_BUFFER);
+        let caller = Caller {
+            capabilities: Arc::clone(&session.capabilities),
+            answers,
+            reports: Reports::to(sender, wants_progress, Some(session.log_level)),
+            ..Caller::new(Arc::clone(principal))
+        };
+        let (version, session) = (session.version, Some(Arc::clone(session)));
+        let request = Request { caller, version, method, retry: Retry::default(), session };
+        Run::new(self.0.service.clone().call(request), reports, notifications)
+    }
+
+    pub(super) fn state(&self) -> &Arc<dyn SharedState> {
+        &self.0.sessions.state
+    }
+
+    pub(super) fn ttl(&self) -> Duration {
+        self.0.sessions.limits.ttl
+    }
+
+    /// A call's record, and how it is stored.
+    pub(super) async fn load(&self, session: &Session, call: CallName) -> Result<Option<(CallRecord, Bytes)>, StateError> {
+        let stored = self.state().get_in_group(&session.key("calls"), &call.to_string(), self.ttl()).await?;
+        Ok(stored.and_then(|stored| Some((CallRecord::read(&stored)?, stored))))
+    }
+
+    /// The message that began a call.
+    pub(super) async fn message(&self, session: &Session, call: CallName) -> Result<Option<Bytes>, StateError> {
+        self.state().get_in_group(&session.key("calls"), &message_name(call), self.ttl()).await
+    }
+
+    /// Changes a call's record, unless it has changed meanwhile.
+    pub(super) async fn swap(
+        &self,
+        session: &Session,
+        call: CallName,
+        stored: &[u8],
+        record: &CallRecord,
+    ) -> Result<bool, StateError> {
+        let key = member_key(&session.key("calls"), &call.to_string());
+        self.state().replace(&key, stored, record.write(), self.ttl()).await
+    }
+
+    pub(super) async fn append(
+        &self,
+        session: &Session,
+        stream: &StreamName,
+        event: &Event,
+        once: Option<Once<'_>>,
+    ) -> Result<bool, StateError> {
+        let limits = LogLimits { max_events: MAX_EVENTS, ttl: self.ttl() };
+        Ok(self.state().append(&log_name(session, stream), event.encode(), once, limits).await?.is_some())
+    }
+}
+
+impl std::fmt::Debug for Calls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calls").finish_non_exhaustive()
+    }
+}
+
+pub(super) fn log_name(session: &Session, stream: &StreamName) -> String {
+    session.key(&format!("stream:{stream}"))
+}
+
+pub(super) fn lease_key(session: &Session, stream: &StreamName) -> String {
+    session.key(&format!("lease:{stream}"))
+}
+
+/// What a call of this id waits as to be cancelled.
+pub(super) fn call_signal(session: &Session, id: &RequestId) -> String {
+    format!("{}{}/", session.name(), CallName::of(id))
+}
+
+fn message_name(call: CallName) -> String {
+    format!("{call}-message")
+}
+
+fn tool_name(method: &Method<Named>) -> Option<String> {
+    match method {
+        Method::CallTool(call) => Some(call.name.clone()),
+        _ => None,
+    }
+}
+
+/// What a call is told when the client does not answer its question.
+fn refusal(method: &str, error: &Value) -> String {
+    let message: String = error["message"].as_str().unwrap_or("no reason given").chars().take(300).collect();
+    format!("the client answered {method} with an error: {message}")
+}

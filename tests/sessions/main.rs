@@ -1,0 +1,13 @@
+//! Sessions of the handshake revisions, at the HTTP boundary: every request at whichever replica, over one Redis.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod agent;
+mod asking;
+mod cancelling;
+mod lifecycle;
+mod listening;
+mod streaming;
+mod tools;
+mod world;
