@@ -63,6 +63,11 @@ async fn each_request_is_one_line_without_secrets() {
     );
     assert_eq!((&line["issuer"], line["bytes"].as_u64()), (&json!("dev-token"), Some(reply.text.len() as u64)));
     assert!(line["principal"].is_string() && line["duration_us"].is_u64());
+    client.request("prompts/get", json!({"name": "review_changes", "arguments": {"since": "1 hour"}})).await;
+    let find = || lines().into_iter().find(|line| line["method"] == "prompts/get");
+    wait_until(Duration::from_secs(5), "the prompt is logged", || find().is_some());
+    let line = find().expect("just seen");
+    assert_eq!((&line["prompt"], line.get("tool")), (&json!("review_changes"), None));
     let log = server.stderr();
     for secret in [TOKEN, "a-wrong-secret", "Bearer", "hello\\n"] {
         assert!(!log.contains(secret), "{secret} in {log}");

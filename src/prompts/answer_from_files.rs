@@ -88,7 +88,7 @@ fn instructions(question: &str, path: &TreePath) -> String {
 1. Search: search_text with `mode: \"lines\"` and `path: {path:?}`, for the words of the question and for those that its \
 answer may use instead; find_files finds files by name. What a first search has found is below: a beginning, not the answer.
 2. Read: open what looks promising with read_file, and read around a line before you rely on it.
-3. Answer, shortly. After each claim name where it stands, as in /notes/plan.md:12, and quote where the wording matters.
+3. Answer briefly. After each claim name where it stands, as in /notes/plan.md:12, and quote where the wording matters.
 4. Where files contradict each other, say so and name both places. What the files do not tell, say that they do not tell, and \
 what you searched for. Fill no gap from memory.
 

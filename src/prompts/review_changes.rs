@@ -115,7 +115,8 @@ fn read_since(text: &str, now: SystemTime) -> Result<SystemTime, ToolError> {
         ToolError::invalid_argument("since", format!("{problem}; {examples}"))
     };
     if let Ok(span) = humantime::parse_duration(text) {
-        return Ok(now.checked_sub(span).unwrap_or(SystemTime::UNIX_EPOCH));
+        let epoch = SystemTime::UNIX_EPOCH;
+        return Ok(now.checked_sub(span).unwrap_or(epoch).max(epoch));
     }
     let time = humantime::parse_rfc3339_weak(text).or_else(|_| humantime::parse_rfc3339(&format!("{text}T00:00:00Z")));
     let time = time.map_err(|_| problem("cannot be read"))?;
