@@ -5,8 +5,6 @@ mod support;
 
 mod abandoned;
 mod agent;
-
 mod killed_replicas;
-
+mod node_clients;
 mod world;
-
