@@ -64,29 +64,27 @@ async fn nothing_is_lost_or_told_twice_while_replicas_are_killed_every_second() 
         deleting.push(tokio::spawn(delete_folders(agent, folder, Arc::clone(&counts), Arc::clone(&stop))));
     }
 
-    let writer = McpClient::modern(&url, Some(&token(AGENTS)));
-    let (mut written, mut kills) = (vec![0; AGENTS], 0);
+    let writer = Arc::new(McpClient::modern(&url, Some(&token(AGENTS))));
+    // What each file holds, how many versions it can have had, and how often a replica was killed.
+    let (mut written, mut versions, mut kills) = (vec![0; AGENTS], vec![0; AGENTS], 0);
     let start = Instant::now();
     while start.elapsed() < CHAOS {
-        let replica = &mut world.replicas[kills % 3];
-        let (dead, writes) = tokio::join!(
-            async { tokio::task::block_in_place(|| replica.restart()) },
-            async {
-                // Some through replicas, while one of them is dying.
-                for number in (0..AGENTS).filter(|number| number % 2 == kills % 2) {
-                    written[number] += 1;
-                    write_through(&writer, number, written[number]).await;
-                    sleep(Duration::from_millis(20)).await;
-                }
-            }
-        );
-        let ((), ()) = (dead, writes);
+        // Some through replicas, while one of them is dying.
+        let through: Vec<_> = (0..AGENTS).filter(|number| number % 2 == kills % 2).collect();
+        through.iter().for_each(|number| written[*number] += 1);
+        let (writer, wanted) = (Arc::clone(&writer), through.iter().map(|number| (*number, written[*number])).collect());
+        let writing = tokio::spawn(write_through(writer, wanted));
+        sleep(Duration::from_millis(30)).await;
+        tokio::task::block_in_place(|| world.replicas[kills % 3].restart());
         kills += 1;
-        for (number, written) in written.iter_mut().enumerate() {
-            *written += 1;
-            write(&world, number, *written);
+        for (number, attempts) in through.into_iter().zip(writing.await.expect("written")) {
+            versions[number] += attempts;
         }
-        sleep(Duration::from_millis(600)).await;
+        for number in 0..AGENTS {
+            (written[number], versions[number]) = (written[number] + 1, versions[number] + 1);
+            write(&world, number, written[number]);
+        }
+        sleep(Duration::from_millis(700)).await;
     }
     stop.store(true, Ordering::Relaxed);
     for agent in deleting {
@@ -98,7 +96,7 @@ async fn nothing_is_lost_or_told_twice_while_replicas_are_killed_every_second() 
     sleep(Duration::from_secs(1)).await;
     let before: Vec<_> = told.iter().map(|told| told.updates.load(Ordering::Relaxed)).collect();
     for (number, written) in written.iter_mut().enumerate() {
-        assert!(before[number] <= *written, "{} updates of {written} versions", before[number]);
+        assert!(before[number] <= versions[number], "{} updates of {} versions", before[number], versions[number]);
         *written += 1;
         write(&world, number, *written);
     }
@@ -120,7 +118,7 @@ async fn nothing_is_lost_or_told_twice_while_replicas_are_killed_every_second() 
         count(&counts.repeated),
         count(&counts.resumed),
         before.iter().sum::<usize>() + AGENTS,
-        written.iter().sum::<usize>(),
+        versions.iter().sum::<usize>() + AGENTS,
     );
     assert!(kills >= 6 && count(&counts.deleted) >= AGENTS && count(&counts.resumed) >= kills, "too little has happened");
 }
@@ -132,18 +130,25 @@ fn write(world: &World, number: usize, version: usize) {
     std::fs::rename(new, world.at(&format!("{number}.txt"))).expect("a new version");
 }
 
-/// Writes through whichever replica; a write that got no answer is made again.
-async fn write_through(client: &McpClient, number: usize, version: usize) {
-    loop {
-        let arguments = json!({"path": format!("/{number}.txt"), "content": version.to_string()});
-        match client.try_request("tools/call", json!({"name": "write_file", "arguments": arguments})).await {
-            Ok(reply) if reply.status == 200 => {
-                assert!(!reply.is_tool_error(), "{}", reply.text);
-                return;
+/// Writes files through whichever replica; a write that got no answer is made again. Gives the number of attempts for each.
+async fn write_through(client: Arc<McpClient>, files: Vec<(usize, usize)>) -> Vec<usize> {
+    let mut attempts = Vec::new();
+    for (number, version) in files {
+        let arguments = json!({"path": format!("/{number}.txt"), "content": version.to_string(), "overwrite": true});
+        let call = json!({"name": "write_file", "arguments": arguments});
+        attempts.push(1);
+        loop {
+            match client.try_request("tools/call", call.clone()).await {
+                Ok(reply) if reply.status == 200 => {
+                    assert!(!reply.is_tool_error(), "{}", reply.text);
+                    break;
+                }
+                Ok(_) | Err(_) => sleep(PAUSE).await,
             }
-            Ok(_) | Err(_) => sleep(PAUSE).await,
+            *attempts.last_mut().expect("just pushed") += 1;
         }
     }
+    attempts
 }
 
 async fn until_all_have_seen(told: &[Arc<Told>], written: &[usize]) {

@@ -5,6 +5,8 @@ mod support;
 
 mod abandoned;
 mod agent;
+mod failover;
 mod killed_replicas;
 mod node_clients;
+mod workload;
 mod world;
