@@ -252,7 +252,6 @@ impl BoundApp {
     }
 
     /// The whole server as a service, without its socket: for tests, and for fuzzing. Streams end when `self` is dropped.
-    #[must_use]
     pub fn router(&self) -> axum::Router {
         self.router.clone()
     }
@@ -323,7 +322,7 @@ fn server_info(features: &Features) -> ServerInfo {
         title: "Pressmark".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         instructions: INSTRUCTIONS.to_owned(),
-        prompts: features.prompts.descriptions().next().is_some(),
+        prompts: !features.prompts.is_empty(),
         resources: !features.resources.is_empty(),
         tasks: Tasks::are_offered(features),
     }

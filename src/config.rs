@@ -42,7 +42,7 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', help_heading = "Network")]
     pub allow_origin: Vec<String>,
 
-    /// Where replicas share cursors: memory (one replica), redis://, rediss://, redis+cluster://A,B or redis+sentinel://A,B/SERVICE [default: memory]
+    /// Where replicas share their state: memory (one replica), redis://, rediss://, redis+cluster://A,B or redis+sentinel://A,B/SERVICE [default: memory]
     #[arg(long, env = "PRESSMARK_STATE", value_name = "URL", hide_env_values = true, help_heading = "Shared state")]
     pub state: Option<String>,
 

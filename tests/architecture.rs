@@ -1,5 +1,6 @@
-//! Dependencies between modules point one way, and each vendor has one home.
+//! Dependencies between modules point one way, each vendor has one home, and error codes are those of the specification.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up: each may use those before it.
@@ -32,6 +33,9 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("rustix", &["files/", "cli/"]),
     ("clap", &["cli/", "config.rs"]),
 ];
+
+/// The error codes of JSON-RPC and of MCP (2026-07-28, basic, "Error Codes"); codes of one's own lie elsewhere.
+const CODES: [&str; 8] = ["-32700", "-32600", "-32601", "-32602", "-32603", "-32020", "-32021", "-32022"];
 
 fn sources() -> Vec<(String, String)> {
     fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -88,4 +92,18 @@ fn vendors_have_one_home() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn error_codes_are_those_of_the_specification() {
+    let mut codes = BTreeSet::new();
+    for (_, text) in sources() {
+        for rest in text.split("-32").skip(1) {
+            let digits: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '_').filter(|c| *c != '_').collect();
+            if digits.len() == 3 {
+                codes.insert(format!("-32{digits}"));
+            }
+        }
+    }
+    assert_eq!(codes, CODES.map(str::to_owned).into());
 }

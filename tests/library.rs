@@ -7,10 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use pressmark::call::{CallContext, Interrupted, Lane};
+use pressmark::call::{
+    CallContext, Completing, Completion, Interrupted, Lane, LogLevel, ResourceContents, ToolError, ToolErrorKind,
+};
 use pressmark::config::Settings;
+use pressmark::prompts::{Prompt, PromptOutput, PromptSpec};
+use pressmark::resources::{ResourcePage, ResourceProvider, ResourcesSpec};
 use pressmark::tools::{Effect, Tool, ToolOutput, ToolSpec};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::client::McpClient;
 use support::in_process::{Server, TOKEN};
 use tokio::sync::Notify;
@@ -96,6 +100,130 @@ async fn progress_is_streamed_when_asked_for() {
         let quick = json!({"name": "list_directory", "arguments": {"path": "/"}, "_meta": {"progressToken": 5}});
         let quick = client.request("tools/call", quick).await;
         assert_eq!(quick.headers[CONTENT_TYPE], "application/json", "no report, no stream");
+    }
+    server.stop().await;
+}
+
+/// Logs at three levels.
+struct Logs;
+
+impl Tool for Logs {
+    const SPEC: ToolSpec = spec("logs", Lane::Io);
+    type Args = Nothing;
+    type Output = Nothing;
+
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, Interrupted> {
+        for (level, text) in [(LogLevel::Debug, "debug"), (LogLevel::Warning, "warning"), (LogLevel::Error, "error")] {
+            cx.log(level, text);
+        }
+        Ok(ToolOutput::text("done", Nothing {}))
+    }
+}
+
+#[tokio::test]
+async fn log_messages_are_streamed_to_the_request_that_asks_for_them() {
+    let server = Server::start(Settings::default(), |app| app.with(Logs)).await;
+    let client = server.client();
+    let mut listening = client.open("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})).await;
+    let first = listening.next().await.expect("an acknowledgement");
+    assert_eq!(first["method"], "notifications/subscriptions/acknowledged");
+    let call = async |level: Value| {
+        let params = json!({"name": "logs", "arguments": {}, "_meta": {"io.modelcontextprotocol/logLevel": level}});
+        client.request("tools/call", params).await
+    };
+
+    let reply = call(json!("warning")).await;
+    let (last, told) = reply.messages.split_last().expect("messages");
+    let expected = ["warning", "error"]
+        .map(|level| json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": level, "data": level}}));
+    assert_eq!(told, expected, "none below the level");
+    assert_eq!(last["result"]["content"][0]["text"], "done");
+    assert_eq!(call(json!("emergency")).await.messages.len(), 1);
+    let silent = client.call_tool("logs", json!({})).await;
+    assert_eq!((silent.messages.len(), silent.content(0)), (1, "done"), "nobody asked for messages");
+    for wrong in [json!("loud"), json!("WARNING"), json!(4)] {
+        let reply = call(wrong.clone()).await;
+        assert_eq!((reply.status.as_u16(), reply.error_code()), (400, -32602), "{wrong}: {}", reply.text);
+    }
+    let elsewhere = tokio::time::timeout(Duration::from_millis(300), listening.next()).await;
+    assert!(elsewhere.is_err(), "on another stream: {elsewhere:?}");
+    drop(listening);
+    server.stop().await;
+}
+
+/// Asks which folders the client works in.
+struct AsksRoots;
+
+impl Tool for AsksRoots {
+    const SPEC: ToolSpec = spec("asks_roots", Lane::Io);
+    type Args = Nothing;
+    type Output = Nothing;
+
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Nothing>, Interrupted> {
+        let roots = cx.roots("roots")?;
+        Ok(ToolOutput::text(roots.len().to_string(), Nothing {}))
+    }
+}
+
+#[tokio::test]
+async fn roots_are_asked_for_where_they_are_declared() {
+    let server = Server::start(Settings::default(), |app| app.with(AsksRoots)).await;
+    let refused = server.client().declaring(json!({"sampling": {}})).call_tool("asks_roots", json!({})).await;
+    assert_eq!((refused.status.as_u16(), refused.error_code()), (400, -32021), "{}", refused.text);
+    assert_eq!(refused.error()["data"], json!({"requiredCapabilities": {"roots": {}}}));
+    let asked = server.client().declaring(json!({"roots": {}})).call_tool("asks_roots", json!({})).await;
+    assert_eq!(asked.result()["inputRequests"], json!({"roots": {"method": "roots/list", "params": {}}}));
+    server.stop().await;
+}
+
+/// Can do nothing at the moment.
+struct Broken;
+
+fn broken() -> Interrupted {
+    ToolError::new(ToolErrorKind::Io, "the disk is away").into()
+}
+
+impl Prompt for Broken {
+    const SPEC: PromptSpec =
+        PromptSpec { name: "broken", title: "Broken", description: "For a test.", scopes: &[], lane: Lane::Io };
+    type Args = Nothing;
+
+    async fn get(&self, _: &CallContext, _: Nothing) -> Result<PromptOutput, Interrupted> {
+        Err(broken())
+    }
+
+    async fn complete(&self, _: &CallContext, _: &Completing) -> Result<Completion, Interrupted> {
+        Err(broken())
+    }
+}
+
+impl ResourceProvider for Broken {
+    const SPEC: ResourcesSpec = ResourcesSpec { prefix: "broken://", scopes: &[], lane: Lane::Io, ttl_ms: 0 };
+
+    async fn list(&self, _: &CallContext, _: Option<&str>) -> Result<ResourcePage, Interrupted> {
+        Ok(ResourcePage::default())
+    }
+
+    async fn read(&self, _: &CallContext, _: &str) -> Result<Vec<ResourceContents>, Interrupted> {
+        Err(broken())
+    }
+}
+
+#[tokio::test]
+async fn what_fails_in_the_server_is_an_internal_error() {
+    let server = Server::start(Settings::default(), |app| app.with_prompt(Broken).with_resources(Broken)).await;
+    let client = server.client();
+    for (method, params) in [
+        ("resources/read", json!({"uri": "broken://x"})),
+        ("prompts/get", json!({"name": "broken", "arguments": {}})),
+        (
+            "completion/complete",
+            json!({"ref": {"type": "ref/prompt", "name": "broken"}, "argument": {"name": "any", "value": ""}}),
+        ),
+    ] {
+        let reply = client.request(method, params).await;
+        assert_eq!((reply.status.as_u16(), reply.error_code()), (200, -32603), "{method}: {}", reply.text);
+        assert_eq!(reply.error()["message"], "the disk is away", "{method}");
     }
     server.stop().await;
 }

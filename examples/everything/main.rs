@@ -37,6 +37,7 @@ fn everything(app: App) -> App {
         .with(reports::WithLogging)
         .with(reports::WithProgress)
         .with(reports::LogsOnDemand)
+        .with(reports::Reconnects)
         .with(asking::AskUser)
         .with(asking::AskWithDefaults)
         .with(asking::AskWithChoices)

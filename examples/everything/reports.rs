@@ -55,3 +55,18 @@ impl Tool for LogsOnDemand {
         say("Logging evaluated")
     }
 }
+
+pub(crate) struct Reconnects;
+
+impl Tool for Reconnects {
+    const SPEC: ToolSpec =
+        spec("test_reconnection", "Reconnection", "Closes the connection while it works; the client comes back for the result.");
+    type Args = NoArguments;
+    type Output = ();
+
+    async fn call(&self, cx: &CallContext, _: NoArguments) -> Answer {
+        cx.close_stream(PAUSE);
+        sleep(2 * PAUSE).await;
+        say("The client was away, or its connection cannot be closed")
+    }
+}

@@ -38,7 +38,7 @@ pub fn check(input: &[u8]) {
 fn is_same(first: &str, second: &str) -> bool {
     let [one, other] = [first, second].map(serde_json::from_str::<Value>);
     match (one, other) {
-        (Ok(one), Ok(other)) => one.to_string() == other.to_string(),
+        (Ok(one), Ok(other)) => one == other,
         (Err(_), Err(_)) => first == second,
         _ => false,
     }

@@ -81,7 +81,7 @@ async fn respond(
         Ok(Incoming::Told(told)) => Ok(tell(endpoint, &principal, headers, vec![told]).await),
         Ok(Incoming::Call(call)) => {
             summary.note(&call);
-            Ok(answer(endpoint, principal, headers, call).await)
+            Ok(answer(endpoint, principal, headers, *call).await)
         }
         Ok(Incoming::Batch { calls, told }) if calls.is_empty() => Ok(tell(endpoint, &principal, headers, told).await),
         Ok(Incoming::Batch { calls, told }) => Ok(match session::tell(endpoint, &principal, headers, told).await {

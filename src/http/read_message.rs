@@ -21,7 +21,7 @@ const MAX_BATCH: usize = 64;
 /// What a body turned out to be.
 pub(super) enum Incoming {
     /// One request.
-    Call(Call),
+    Call(Box<Call>),
     /// What gets no answer.
     Told(Told),
     /// Several messages (2025-03-26).
@@ -114,12 +114,12 @@ fn read_batch(headers: &MessageHeaders<'_>, text: &str, body: &Bytes) -> Result<
     let (mut calls, mut told) = (Vec::new(), Vec::new());
     for message in messages {
         match read_one(headers, message.get(), body) {
-            Ok(Incoming::Call(Call { id, method: Method::Initialize, .. })) => calls.push(Err(Rejection {
-                id: Some(id),
+            Ok(Incoming::Call(call)) if matches!(call.method, Method::Initialize) => calls.push(Err(Rejection {
+                id: Some(call.id),
                 modern: false,
                 error: McpError::InvalidRequest("initialize cannot be part of a batch".to_owned()),
             })),
-            Ok(Incoming::Call(call)) => calls.push(Ok(call)),
+            Ok(Incoming::Call(call)) => calls.push(Ok(*call)),
             Ok(Incoming::Told(one)) => told.push(one),
             // A message is no batch.
             Ok(Incoming::Batch { .. }) => {}
@@ -133,7 +133,7 @@ fn read_one(headers: &MessageHeaders<'_>, text: &str, body: &Bytes) -> Result<In
     let modern = headers.are_modern();
     match Message::parse(text).map_err(|(id, error)| Rejection { id, modern, error })? {
         Message::Request { id, method, params } => match read_request(headers, &id, &method, params, body) {
-            Ok(call) => Ok(Incoming::Call(Call { message: body.slice_ref(text.as_bytes()), ..call })),
+            Ok(call) => Ok(Incoming::Call(Box::new(Call { message: body.slice_ref(text.as_bytes()), ..call }))),
             Err((modern, error)) => Err(Rejection { id: Some(id), modern, error }),
         },
         Message::Notification { method, params } => match headers.agree_on_notification(&method) {

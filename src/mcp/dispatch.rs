@@ -74,6 +74,8 @@ impl Dispatch {
                 let visible = |name: &str| features.tools.may_use(&caller.principal, name);
                 tools.page(cursor.as_deref(), visible).map(McpResult::ListTools)
             }
+            // What the capabilities do not name is not there ("Capabilities").
+            Method::ListPrompts(_) if features.prompts.is_empty() => Err(McpError::MethodNotFound("prompts/list".to_owned())),
             Method::ListPrompts(cursor) => {
                 let visible = |name: &str| features.prompts.may_use(&caller.principal, name);
                 prompts.page(cursor.as_deref(), visible).map(McpResult::ListPrompts)
@@ -88,8 +90,7 @@ impl Dispatch {
                     caller,
                     version,
                     retry,
-                    "tools/call",
-                    &call,
+                    ("tools/call", &call),
                     |caller| tasks.call(tool, &call, caller, version),
                     |called| match called {
                         Ok(Called::Over(result)) => Ok(McpResult::CallTool(result)),
@@ -104,8 +105,7 @@ impl Dispatch {
                     caller,
                     version,
                     retry,
-                    "prompts/get",
-                    &call,
+                    ("prompts/get", &call),
                     |caller| prompt.get(caller),
                     |result| result.map(McpResult::GetPrompt).map_err(|error| failure(&error, None)),
                 )
@@ -119,8 +119,7 @@ impl Dispatch {
                     caller,
                     version,
                     retry,
-                    "resources/read",
-                    &call,
+                    ("resources/read", &call),
                     |caller| resource.read(caller),
                     |result| {
                         let contents = result.map_err(|error| failure(&error, Some(uri)))?;
@@ -159,8 +158,7 @@ impl Dispatch {
         mut caller: Caller,
         version: ProtocolVersion,
         retry: Retry,
-        method: &str,
-        call: &Call,
+        (method, call): (&str, &Call),
         run: impl FnOnce(Caller) -> F,
         conclude: impl FnOnce(Result<T, ToolError>) -> Result<McpResult, McpError>,
     ) -> Result<McpResult, McpError>

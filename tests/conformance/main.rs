@@ -18,17 +18,35 @@ use suite::{Requirements, Results};
 
 #[test]
 fn revision_2026_07_28_on_one_replica() {
-    let replica = OneReplica::start();
-    let results = suite::run(&replica.url(), &["--requirements", "2026-07-28"]);
-    check("2026-07-28", "one replica, memory", &results);
+    on_one_replica("2026-07-28");
 }
 
 #[test]
 fn revision_2026_07_28_on_three_replicas_in_turn() {
+    on_three_replicas_in_turn("2026-07-28");
+}
+
+#[test]
+fn revision_2025_11_25_on_one_replica() {
+    on_one_replica("2025-11-25");
+}
+
+#[test]
+fn revision_2025_11_25_on_three_replicas_in_turn() {
+    on_three_replicas_in_turn("2025-11-25");
+}
+
+fn on_one_replica(revision: &str) {
+    let replica = OneReplica::start();
+    let results = suite::run(&replica.url(), &["--requirements", revision]);
+    check(revision, "one replica, memory", &results);
+}
+
+fn on_three_replicas_in_turn(revision: &str) {
     let replicas = ThreeReplicas::start();
-    let results = suite::run(&replicas.url(), &["--requirements", "2026-07-28"]);
+    let results = suite::run(&replicas.url(), &["--requirements", revision]);
     replicas.assert_all_answered();
-    check("2026-07-28", "three replicas, one Redis", &results);
+    check(revision, "three replicas, one Redis", &results);
 }
 
 /// Every check is as expected, every scenario that counts passes, and the README says so.

@@ -23,7 +23,9 @@ async fn what_there_is_is_declared_in_every_revision() {
     for capabilities in declared {
         assert_eq!(capabilities["resources"], json!({"listChanged": true, "subscribe": true}), "{capabilities}");
         assert_eq!(capabilities["prompts"], json!({"listChanged": true}), "{capabilities}");
-        assert_eq!(capabilities["completions"], json!({}), "{capabilities}");
+        for name in ["completions", "logging"] {
+            assert_eq!(capabilities[name], json!({}), "{capabilities}");
+        }
     }
 }
 

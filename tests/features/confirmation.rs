@@ -124,6 +124,13 @@ async fn only_a_yes_deletes() {
             reply.text
         );
     }
+    for malformed in [json!([]), json!("yes"), json!(1)] {
+        let params = json!({
+            "name": "delete_file", "arguments": {"path": "/full"}, "requestState": state, "inputResponses": malformed,
+        });
+        let reply = client.request("tools/call", params).await;
+        assert_eq!((reply.status.as_u16(), reply.error_code()), (400, -32602), "{malformed}: {}", reply.text);
+    }
     assert!(world.at("/full/sub/b.md").exists());
 }
 

@@ -15,12 +15,14 @@ async fn read(client: &McpClient, uri: &str) -> Reply {
 
 /// All resources, page by page.
 async fn listed(client: &McpClient) -> (Vec<Value>, usize) {
-    let (mut all, mut pages, mut params) = (Vec::new(), 0, json!({}));
+    let (mut all, mut pages, mut params, mut scope) = (Vec::new(), 0, json!({}), None);
     loop {
         let reply = client.request("resources/list", params).await;
         let result = reply.result();
         pages += 1;
         assert!(pages < 100, "it does not end");
+        let said = result.get("cacheScope").cloned();
+        assert_eq!(said, *scope.get_or_insert_with(|| said.clone()), "all pages say the same");
         all.extend(result["resources"].as_array().expect("a list").iter().cloned());
         match result.get("nextCursor") {
             Some(cursor) => params = json!({"cursor": cursor}),

@@ -10,39 +10,39 @@ use serde_json::{Value, json};
 use crate::support::in_process::TOKEN;
 
 /// How long anything may take.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-pub struct Agent {
+pub(crate) struct Agent {
     http: reqwest::Client,
-    pub token: String,
-    pub session: Option<String>,
+    pub(crate) token: String,
+    pub(crate) session: Option<String>,
     revision: String,
     next_id: AtomicU64,
 }
 
 /// A stream of events that is still coming.
-pub struct Events {
+pub(crate) struct Events {
     response: Response,
     buffer: String,
     /// The id of the last event.
-    pub last: String,
+    pub(crate) last: String,
 }
 
 #[derive(Clone, Debug)]
-pub struct Event {
-    pub id: Option<String>,
-    pub retry: Option<u64>,
+pub(crate) struct Event {
+    pub(crate) id: Option<String>,
+    pub(crate) retry: Option<u64>,
     /// `None` for an event without content.
-    pub message: Option<Value>,
+    pub(crate) message: Option<Value>,
 }
 
 impl Agent {
     /// Shakes hands at this replica.
-    pub async fn connect(url: &str, revision: &str, capabilities: Value) -> Self {
+    pub(crate) async fn connect(url: &str, revision: &str, capabilities: Value) -> Self {
         Self::connect_as(url, revision, capabilities, TOKEN).await
     }
 
-    pub async fn connect_as(url: &str, revision: &str, capabilities: Value, token: &str) -> Self {
+    pub(crate) async fn connect_as(url: &str, revision: &str, capabilities: Value, token: &str) -> Self {
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("a client");
         let mut agent =
             Self { http, token: token.to_owned(), session: None, revision: String::new(), next_id: AtomicU64::new(0) };
@@ -60,21 +60,21 @@ impl Agent {
         agent
     }
 
-    pub fn session(&self) -> &str {
+    pub(crate) fn session(&self) -> &str {
         self.session.as_deref().expect("a session")
     }
 
     /// A request with an id of its own.
-    pub fn request(&self, method: &str, params: Value) -> Value {
+    pub(crate) fn request(&self, method: &str, params: Value) -> Value {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
     }
 
-    pub fn tool_call(&self, name: &str, arguments: Value) -> Value {
+    pub(crate) fn tool_call(&self, name: &str, arguments: Value) -> Value {
         self.request("tools/call", json!({"name": name, "arguments": arguments}))
     }
 
-    pub fn builder(&self, method: Method, url: &str) -> RequestBuilder {
+    pub(crate) fn builder(&self, method: Method, url: &str) -> RequestBuilder {
         let mut builder = self.http.request(method, format!("{url}/mcp")).header(AUTHORIZATION, format!("Bearer {}", self.token));
         if let Some(session) = &self.session {
             builder = builder.header("mcp-session-id", session);
@@ -85,25 +85,25 @@ impl Agent {
         builder
     }
 
-    pub async fn post(&self, url: &str, message: &Value) -> Response {
+    pub(crate) async fn post(&self, url: &str, message: &Value) -> Response {
         let builder = self.builder(Method::POST, url).header(CONTENT_TYPE, "application/json");
         let builder = builder.header(ACCEPT, "application/json, text/event-stream").body(message.to_string());
         tokio::time::timeout(LIMIT, builder.send()).await.expect("in time").expect("an answer")
     }
 
     /// Sends a request that is answered at once.
-    pub async fn ask(&self, url: &str, method: &str, params: Value) -> Value {
+    pub(crate) async fn ask(&self, url: &str, method: &str, params: Value) -> Value {
         let response = self.post(url, &self.request(method, params)).await;
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json", "{method}");
         json_of(response).await
     }
 
     /// Sends a request that is answered by a stream.
-    pub async fn open(&self, url: &str, message: &Value) -> Events {
+    pub(crate) async fn open(&self, url: &str, message: &Value) -> Events {
         Events::of(self.post(url, message).await)
     }
 
-    pub async fn get(&self, url: &str, last: Option<&str>) -> Response {
+    pub(crate) async fn get(&self, url: &str, last: Option<&str>) -> Response {
         let mut builder = self.builder(Method::GET, url).header(ACCEPT, "text/event-stream");
         if let Some(last) = last {
             builder = builder.header("last-event-id", last);
@@ -111,36 +111,36 @@ impl Agent {
         tokio::time::timeout(LIMIT, builder.send()).await.expect("in time").expect("an answer")
     }
 
-    pub async fn listen(&self, url: &str, last: Option<&str>) -> Events {
+    pub(crate) async fn listen(&self, url: &str, last: Option<&str>) -> Events {
         Events::of(self.get(url, last).await)
     }
 
     /// Answers a request of the server's.
-    pub async fn answer(&self, url: &str, id: &Value, result: Value) {
+    pub(crate) async fn answer(&self, url: &str, id: &Value, result: Value) {
         let response = self.post(url, &json!({"jsonrpc": "2.0", "id": id, "result": result})).await;
         assert_eq!(response.status(), 202);
         assert_eq!(response.text().await.expect("a body"), "");
     }
 }
 
-pub async fn json_of(response: Response) -> Value {
+pub(crate) async fn json_of(response: Response) -> Value {
     serde_json::from_str(&response.text().await.expect("a body")).expect("JSON")
 }
 
 impl Events {
-    pub fn of(response: Response) -> Self {
+    pub(crate) fn of(response: Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
         Self { response, buffer: String::new(), last: String::new() }
     }
 
     /// The next event; `None` at the end of the stream.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         tokio::time::timeout(LIMIT, self.read()).await.expect("an event in time")
     }
 
     /// The next event's message; events without content are passed over.
-    pub async fn message(&mut self) -> Option<Value> {
+    pub(crate) async fn message(&mut self) -> Option<Value> {
         loop {
             if let Some(message) = self.next().await?.message {
                 return Some(message);
@@ -149,13 +149,13 @@ impl Events {
     }
 
     /// Nothing comes for a while.
-    pub async fn silent(&mut self) {
+    pub(crate) async fn silent(&mut self) {
         let more = tokio::time::timeout(Duration::from_millis(500), self.read()).await;
         assert!(more.is_err(), "{more:?}");
     }
 
     /// The event that primes the client comes, and then nothing for a while.
-    pub async fn silent_after_priming(&mut self) {
+    pub(crate) async fn silent_after_priming(&mut self) {
         let first = self.next().await.expect("an event");
         assert!(first.message.is_none() && first.id.is_some() && first.retry.is_some(), "{first:?}");
         self.silent().await;

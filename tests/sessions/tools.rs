@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Nothing {}
+pub(crate) struct Nothing {}
 
 const fn spec(name: &'static str, effect: Effect) -> ToolSpec {
     ToolSpec { name, title: name, description: "For a test.", effect, ..ToolSpec::DEFAULT }
@@ -24,20 +24,20 @@ const fn spec(name: &'static str, effect: Effect) -> ToolSpec {
 
 /// What is shared by the replicas of a test and the test itself.
 #[derive(Clone, Default)]
-pub struct Gate {
-    pub open: Arc<Notify>,
+pub(crate) struct Gate {
+    pub(crate) open: Arc<Notify>,
     /// How many runs have begun.
-    pub begun: Arc<AtomicUsize>,
+    pub(crate) begun: Arc<AtomicUsize>,
     /// How many were dropped before their end.
-    pub dropped: Arc<AtomicUsize>,
+    pub(crate) dropped: Arc<AtomicUsize>,
     /// The version of the watched resource.
-    pub version: Arc<Mutex<u32>>,
+    pub(crate) version: Arc<Mutex<u32>>,
     /// The notifier of the first replica.
-    pub notifier: Arc<Mutex<Option<Notifier>>>,
+    pub(crate) notifier: Arc<Mutex<Option<Notifier>>>,
 }
 
 /// Asks the user, the model and the client at once, then reports what they said.
-pub struct AsksAll;
+pub(crate) struct AsksAll;
 
 impl Tool for AsksAll {
     const SPEC: ToolSpec = spec("asks_all", Effect::ReadOnly);
@@ -58,7 +58,7 @@ impl Tool for AsksAll {
 }
 
 /// Asks one thing after another; counts how many were accepted.
-pub struct AsksOften;
+pub(crate) struct AsksOften;
 
 impl Tool for AsksOften {
     const SPEC: ToolSpec = spec("asks_often", Effect::Destructive { idempotent: false });
@@ -78,7 +78,7 @@ impl Tool for AsksOften {
 }
 
 /// Logs at every level, waits for the gate, logs again.
-pub struct Reports(pub Gate);
+pub(crate) struct Reports(pub(crate) Gate);
 
 impl Tool for Reports {
     const SPEC: ToolSpec = spec("reports", Effect::ReadOnly);
@@ -97,7 +97,7 @@ impl Tool for Reports {
 }
 
 /// Closes its stream, and works on.
-pub struct Reconnects;
+pub(crate) struct Reconnects;
 
 impl Tool for Reconnects {
     const SPEC: ToolSpec = spec("reconnects", Effect::ReadOnly);
@@ -112,7 +112,7 @@ impl Tool for Reconnects {
 }
 
 /// Reports that it has begun and waits for the gate; may be run twice or not.
-pub struct Waits<const REPEATABLE: bool>(pub Gate);
+pub(crate) struct Waits<const REPEATABLE: bool>(pub(crate) Gate);
 
 impl<const REPEATABLE: bool> Tool for Waits<REPEATABLE> {
     const SPEC: ToolSpec = spec(
@@ -141,17 +141,17 @@ impl<const REPEATABLE: bool> Tool for Waits<REPEATABLE> {
 }
 
 /// Resources `test://watched/…`, all of one version; `test://still/…` cannot be watched.
-pub struct Watched {
-    pub gate: Gate,
+pub(crate) struct Watched {
+    pub(crate) gate: Gate,
 }
 
 impl Gate {
     /// The watched resources change, on all replicas.
-    pub fn change(&self) {
+    pub(crate) fn change(&self) {
         *self.version.lock().expect("not poisoned") += 1;
     }
 
-    pub fn notifier(&self) -> Notifier {
+    pub(crate) fn notifier(&self) -> Notifier {
         self.notifier.lock().expect("not poisoned").clone().expect("a replica runs")
     }
 }

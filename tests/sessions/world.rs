@@ -6,20 +6,20 @@ use crate::support::in_process::Server;
 use crate::support::redis::RedisServer;
 use crate::tools::{AsksAll, AsksOften, Gate, Reconnects, Reports, Waits, Watched};
 
-pub struct World {
-    pub redis: RedisServer,
-    pub one: Server,
-    pub two: Server,
+pub(crate) struct World {
+    pub(crate) redis: RedisServer,
+    pub(crate) one: Server,
+    pub(crate) two: Server,
     /// What tools wait for, and what resources are.
-    pub gate: Gate,
+    pub(crate) gate: Gate,
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(Settings::default()).await
     }
 
-    pub async fn start_with(settings: Settings) -> Self {
+    pub(crate) async fn start_with(settings: Settings) -> Self {
         let (redis, gate) = (RedisServer::start(), Gate::default());
         let settings = Settings { state: Some(redis.url()), ..settings };
         let one = replica(settings.clone(), &gate).await;
@@ -27,21 +27,21 @@ impl World {
         Self { redis, one, two, gate }
     }
 
-    pub fn one(&self) -> &str {
+    pub(crate) fn one(&self) -> &str {
         &self.one.url
     }
 
-    pub fn two(&self) -> &str {
+    pub(crate) fn two(&self) -> &str {
         &self.two.url
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.one.stop().await;
         self.two.stop().await;
     }
 }
 
-pub async fn replica(settings: Settings, gate: &Gate) -> Server {
+pub(crate) async fn replica(settings: Settings, gate: &Gate) -> Server {
     let gate = gate.clone();
     Server::start(settings, |app| {
         gate.notifier.lock().expect("not poisoned").get_or_insert_with(|| app.notifier());

@@ -21,7 +21,7 @@ use super::{EventName, Session, Sessions};
 use crate::auth::Principal;
 use crate::call::{Answers, Caller, Reports};
 use crate::mcp::{Features, McpError, McpResult, Method, Named, ReportNotifications, Request, RequestId, Retry, ServerInfo};
-use crate::state::{LogLimits, Once, SharedState, StateError, member_key};
+use crate::state::{Lease, LogLimits, Once, SharedState, StateError, member_key};
 
 /// Reports that may wait to be written; more are dropped.
 const REPORT_BUFFER: usize = 64;
@@ -192,7 +192,7 @@ impl Calls {
                 Err(error) => Some(refusal(&record.questions[&question.key].method, error)),
             };
             if let Some(reason) = refused {
-                let held = self.hold(session, principal, record, stored);
+                let held = Self::hold(session, principal, record, stored, None);
                 return self.fail(held, &reason).await;
             }
             if self.swap(session, call, &stored, &record).await? {
@@ -222,9 +222,8 @@ impl Calls {
             record.phase = Phase::Done;
             if self.swap(session, call, &stored, &record).await? {
                 let stream = StreamName::Call { call, nonce: record.nonce };
-                self.append(session, &stream, &Event::End, Some(END)).await?;
                 // Its runner, if the message to stop did not reach it, notices when it renews the lease.
-                return self.state().delete(&lease_key(session, &stream)).await.map(drop);
+                return self.append(session, &stream, &Event::End, Some(END)).await.map(drop);
             }
         }
         Err(contended())
@@ -265,16 +264,15 @@ impl Calls {
         let record = CallRecord::new(id, tool);
         let stream = StreamName::Call { call, nonce: record.nonce };
         let stored = record.write();
-        let held = self.hold(session, principal, record, stored.clone());
         let kept = async {
-            self.state().put(&held.lease_key(), held.lease.clone(), super::runner::LEASE_TTL).await?;
+            let lease = Lease::take(self.state(), lease_key(session, &stream)).await?;
+            let held = Self::hold(session, principal, record, stored.clone(), lease);
             let (group, ttl) = (session.key("calls"), self.ttl());
             self.state().put_in_group(&group, &message_name(call), message, ttl, 2 * MAX_CALLS).await?;
             self.state().put_in_group(&group, &call.to_string(), stored, ttl, 2 * MAX_CALLS).await?;
-            CallStream::open(self, session, principal, id.clone(), stream, None).await
+            Ok((held, CallStream::open(self, session, principal, id.clone(), stream, None).await?))
         };
-        let stream = kept.await.map_err(away)?;
-        Ok((held, stream))
+        kept.await.map_err(away)
     }
 
     /// Starts a round of a call.

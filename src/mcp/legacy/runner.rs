@@ -17,12 +17,9 @@ use crate::call::{Answers, InputRequests, ToolError, ToolErrorKind};
 use crate::mcp::{
     McpError, McpResult, Message, Method, Named, Params, ReportNotifications, RequestId, write_error, write_result,
 };
-use crate::state::{Once, StateError, StateFuture};
+use crate::state::{Lease, Once, StateError, StateFuture};
 use crate::tools::{Effect, ToolResult};
 
-/// How long a call counts as run by a replica that gives no sign of life.
-pub(super) const LEASE_TTL: Duration = Duration::from_secs(5);
-const RENEW_EVERY: Duration = Duration::from_millis(1_500);
 /// How often a call may ask.
 const MAX_ROUNDS: u32 = 64;
 /// A call during which so many replicas died is not tried by another one.
@@ -43,8 +40,8 @@ pub(super) struct Held {
     record: CallRecord,
     /// The record as it is stored.
     stored: Bytes,
-    /// What this run has written into the lease.
-    pub(super) lease: Bytes,
+    /// Held by whoever runs the call; a call that waits needs none to be ended.
+    lease: Option<Lease>,
 }
 
 /// What a look at a kept call has found.
@@ -61,13 +58,22 @@ pub(super) enum Found {
 }
 
 impl Held {
-    pub(super) fn lease_key(&self) -> String {
-        lease_key(&self.session, &self.stream)
+    async fn give_back(self) -> Result<(), StateError> {
+        match self.lease {
+            Some(lease) => lease.give_back().await,
+            None => Ok(()),
+        }
     }
 }
 
 impl Calls {
-    pub(super) fn hold(&self, session: &Arc<Session>, principal: &Arc<Principal>, record: CallRecord, stored: Bytes) -> Held {
+    pub(super) fn hold(
+        session: &Arc<Session>,
+        principal: &Arc<Principal>,
+        record: CallRecord,
+        stored: Bytes,
+        lease: Option<Lease>,
+    ) -> Held {
         let request = record.request.clone();
         let call = CallName::of(&request);
         Held {
@@ -78,13 +84,13 @@ impl Calls {
             request,
             record,
             stored,
-            lease: Bytes::from(rand::random::<u128>().to_be_bytes().to_vec()),
+            lease,
         }
     }
 
     /// Runs a round to its end, as the holder of its lease.
     pub(super) async fn drive(self, held: Held, mut run: Run, mut first: Option<Step>, mut stop: Stop) {
-        let mut renew = interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
+        let mut renew = interval_at(Instant::now() + Lease::RENEW_EVERY, Lease::RENEW_EVERY);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let step = match first.take() {
@@ -132,11 +138,7 @@ impl Calls {
         stream: &StreamName,
     ) -> Result<Found, StateError> {
         let StreamName::Call { call, nonce } = *stream else { return Ok(Found::Gone) };
-        let key = lease_key(session, stream);
-        let lease = Bytes::from(rand::random::<u128>().to_be_bytes().to_vec());
-        if !self.state().put_if_absent(&key, lease.clone(), LEASE_TTL).await? {
-            return Ok(Found::Running);
-        }
+        let Some(lease) = Lease::take(self.state(), lease_key(session, stream)).await? else { return Ok(Found::Running) };
         let found = match self.load(session, call).await?.filter(|(record, _)| record.nonce == nonce) {
             None => Found::Gone,
             Some((record, _)) if record.phase == Phase::Done => Found::Done,
@@ -146,37 +148,34 @@ impl Calls {
                 Found::Waiting
             }
             Some((record, stored)) => {
-                let held = Held { lease: lease.clone(), ..self.hold(session, principal, record, stored) };
-                // Either way the lease is in the right hands: those of the new run, or of the one that was faster.
-                if self.go_on(held).await? {
-                    return Ok(Found::Running);
-                }
-                Found::Running
+                self.go_on(Self::hold(session, principal, record, stored, Some(lease))).await?;
+                return Ok(Found::Running);
             }
         };
-        self.state().delete_if(&key, &lease).await?;
+        lease.give_back().await?;
         Ok(found)
     }
 
-    /// Goes on with a call that is ready, or whose replica has died. `false` when somebody else has.
-    async fn go_on(&self, mut held: Held) -> Result<bool, StateError> {
+    /// Goes on with a call that is ready, or whose replica has died.
+    async fn go_on(&self, mut held: Held) -> Result<(), StateError> {
         let mut record = held.record.clone();
         if let Phase::Running(_) = record.phase {
             record.takeovers += 1;
             if record.takeovers > MAX_TAKEOVERS || !self.may_be_repeated(&record) {
                 let reason = "the server that ran this call stopped in the middle of it; look whether it took effect before \
                               calling again";
-                return self.fail(held, reason).await.map(|()| true);
+                return self.fail(held, reason).await;
             }
         }
         record.phase = Phase::Running(rand::random());
         if !self.swap(&held.session, held.call, &held.stored, &record).await? {
-            return Ok(false);
+            // Somebody else has changed it, and looks after it.
+            return held.give_back().await;
         }
         held.stored = record.write();
         held.record = record;
         tokio::spawn(self.clone().start_again(held));
-        Ok(true)
+        Ok(())
     }
 
     /// Does a second run of the round that was interrupted do no harm?
@@ -210,18 +209,19 @@ impl Calls {
         self.drive(held, run, None, stop).await;
     }
 
-    /// Keeps the lease. `false` when the call is no longer this replica's.
+    /// Keeps the lease. `false` when the call is no longer this replica's, or was cancelled.
     async fn renew(&self, held: &Held) -> bool {
-        let key = held.lease_key();
-        let state = self.state();
-        match state.replace(&key, &held.lease, held.lease.clone(), LEASE_TTL).await {
-            Ok(true) | Err(_) => true,
-            // Expired while the shared state was away, perhaps, and nobody has taken it.
-            Ok(false) => {
-                let mine = self.load(&held.session, held.call).await;
-                matches!(mine, Ok(Some((record, _))) if record.phase == held.record.phase && record.nonce == held.record.nonce)
-                    && state.put_if_absent(&key, held.lease.clone(), LEASE_TTL).await.unwrap_or(false)
-            }
+        let Some(lease) = &held.lease else { return false };
+        match lease.renew().await {
+            Ok(true) => {}
+            Ok(false) => return false,
+            // Not to be known now; the end of the call will show it.
+            Err(_) => return true,
+        }
+        match self.load(&held.session, held.call).await {
+            Ok(Some((record, _))) => record.phase == held.record.phase && record.nonce == held.record.nonce,
+            // Forgotten: its response can still be given.
+            Ok(None) | Err(_) => true,
         }
     }
 
@@ -235,7 +235,7 @@ impl Calls {
         if insist(|| Box::pin(self.swap(&held.session, held.call, &held.stored, &record))).await? {
             self.tell_questions(&held.session, &held.stream, &record).await?;
         }
-        self.state().delete_if(&held.lease_key(), &held.lease).await.map(drop)
+        held.give_back().await
     }
 
     /// Sends the client what it is asked; what it has been sent already is not sent again.
@@ -261,7 +261,7 @@ impl Calls {
         insist(|| Box::pin(self.append(&held.session, &held.stream, &last, Some(END)))).await?;
         let record = CallRecord { phase: Phase::Done, ..held.record.clone() };
         self.swap(&held.session, held.call, &held.stored, &record).await?;
-        self.state().delete_if(&held.lease_key(), &held.lease).await.map(drop)
+        held.give_back().await
     }
 
     /// Ends a call with a failure that says `reason`.
