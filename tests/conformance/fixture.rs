@@ -5,7 +5,6 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::support::nginx::Nginx;
-use crate::support::redis::RedisServer;
 use crate::support::server::Pressmark;
 
 /// What every replica serves and knows.
@@ -44,22 +43,22 @@ impl OneReplica {
     }
 }
 
-/// Three replicas that share a Redis, behind a balancer that sends each request to the next of them.
+/// Three replicas that share their state, behind a balancer that sends each request to the next of them.
 pub(crate) struct ThreeReplicas {
     nginx: Nginx,
     replicas: Vec<Pressmark>,
-    _redis: RedisServer,
     _files: Files,
 }
 
 impl ThreeReplicas {
-    pub(crate) fn start() -> Self {
-        let (files, redis) = (Files::new(), RedisServer::start());
-        let (folder, keys, state) = (files.path("files"), files.path("keys"), redis.url());
-        let arguments = [&folder, "--no-auth", "--state", &state, "--seal-keys", &keys];
+    /// Over this shared state.
+    pub(crate) fn start(state: &str) -> Self {
+        let files = Files::new();
+        let (folder, keys) = (files.path("files"), files.path("keys"));
+        let arguments = [folder.as_str(), "--no-auth", "--state", state, "--seal-keys", &keys];
         let replicas: Vec<_> = (0..3).map(|_| Pressmark::start_example("everything", &arguments)).collect();
         let nginx = Nginx::start(&replicas.iter().map(Pressmark::port).collect::<Vec<_>>());
-        Self { nginx, replicas, _redis: redis, _files: files }
+        Self { nginx, replicas, _files: files }
     }
 
     pub(crate) fn url(&self) -> String {

@@ -1,0 +1,83 @@
+//! A server of the shared state dies in the middle of the work: calls fail cleanly for as long as the failover takes, and go
+//! on after it. What a failover may cost stands in the README.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::task::block_in_place;
+use tokio::time::sleep;
+
+use crate::agent::{PAUSE, Trouble};
+use crate::support::process::wait_until;
+use crate::support::redis::{RedisCluster, SentinelSet};
+use crate::workload::{Failure, Workload};
+use crate::world::World;
+
+/// How long it may take until every agent has done some more, on a machine that is busy.
+const GOES_ON: Duration = Duration::from_secs(40);
+/// After the shared state is back: connections are made anew, and a call that waits finds out that its record is gone.
+const SETTLED: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_replace_a_master_that_is_killed_in_the_middle_of_the_work() {
+    let mut set = block_in_place(SentinelSet::start);
+    let world = block_in_place(|| World::everything(&set.url()));
+    let work = Workload::start(&world);
+    work.all_go_on(2, GOES_ON).await;
+    let old = set.master().port();
+    let killed = Instant::now();
+    block_in_place(|| {
+        set.kill_master();
+        wait_until(GOES_ON, "the Sentinels have chosen", || set.masters().first().is_some_and(|master| master.port() != old));
+    });
+    let back = Instant::now();
+    work.all_go_on(2, GOES_ON).await;
+    check("Sentinel", &work.stop().await, killed, back);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_goes_on_with_what_a_killed_master_did_not_hold() {
+    let mut cluster = block_in_place(RedisCluster::start);
+    let world = block_in_place(|| World::everything(&cluster.url()));
+    let work = Workload::start(&world);
+    work.all_go_on(2, GOES_ON).await;
+    let killed = Instant::now();
+    cluster.nodes[0].stop();
+    sleep(Duration::from_secs(2)).await;
+    let before: usize = work.done().iter().sum();
+    while work.done().iter().sum::<usize>() < before + 5 {
+        assert!(killed.elapsed() < GOES_ON, "nothing goes on although two masters of three are there");
+        sleep(PAUSE).await;
+    }
+    block_in_place(|| {
+        cluster.nodes[0].restart();
+        wait_until(GOES_ON, "the cluster is whole", || {
+            cluster.nodes.iter().all(|node| node.cli(&["CLUSTER", "INFO"]).contains("cluster_slots_ok:16384"))
+        });
+    });
+    let back = Instant::now();
+    work.all_go_on(2, GOES_ON).await;
+    check("Cluster", &work.stop().await, killed, back);
+}
+
+/// Nothing fails before the kill, and nothing long after the end of the outage.
+fn check(what: &str, failures: &[Failure], killed: Instant, back: Instant) {
+    let mut kinds = BTreeMap::new();
+    for failure in failures {
+        let kind = match &failure.why {
+            Trouble::Broken => "broken".to_owned(),
+            Trouble::Away(said) => format!("away: {said}"),
+            Trouble::Lost(said) => format!("lost: {said}"),
+        };
+        let count: &mut usize = kinds.entry((failure.what, kind)).or_default();
+        *count += 1;
+        assert!(failure.at >= killed, "before the kill: {failure:?}");
+        assert!(failure.at <= back + SETTLED, "{:?} after the end of the outage: {failure:?}", failure.at - back);
+    }
+    assert!(!failures.is_empty(), "nothing was under way");
+    let last = failures.iter().map(|failure| failure.at.saturating_duration_since(back)).max().unwrap_or_default();
+    println!("{what}: away for {:?}, the last failure {last:?} later, {} in all:", back - killed, failures.len());
+    for ((what, kind), count) in kinds {
+        println!("  {count} × {what}: {kind}");
+    }
+}

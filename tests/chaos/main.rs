@@ -1,0 +1,12 @@
+//! Sessions, calls that ask, cursors and tasks, while what they stand on is killed: replicas, and servers of the shared state.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod abandoned;
+mod agent;
+mod failover;
+mod killed_replicas;
+mod node_clients;
+mod workload;
+mod world;
