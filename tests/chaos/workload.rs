@@ -49,8 +49,8 @@ impl Workload {
         let agents = (0..CALLERS).map(|caller| {
             let (seen, url, token) = (Arc::<Seen>::default(), world.url(), token(caller));
             let (mine, stop) = (Arc::clone(&seen), Arc::clone(&stop));
-            let modern = McpClient::modern(&url, Some(&token))
-                .declaring(json!({"elicitation": {"form": {}}, "extensions": {TASKS: {}}}));
+            let modern =
+                McpClient::modern(&url, Some(&token)).declaring(json!({"elicitation": {"form": {}}, "extensions": {TASKS: {}}}));
             let folder = world.at(&format!("folder-{caller}"));
             let work = async move {
                 let mut session = None;
@@ -201,9 +201,9 @@ async fn delete_folder(agent: &Agent, folder: &PathBuf) -> Result<(), Trouble> {
     let call = agent.request("tools/call", json!({"name": "delete_file", "arguments": {"path": path}}));
     let response = agent.post(&call).await?;
     if response.headers()["content-type"] == "application/json" {
-        // The session was not found because the shared state was away, or the question could not be kept.
+        // The session could not be looked up, or the question could not be kept.
         let answer: Value = serde_json::from_str(&response.text().await.map_err(|_| Trouble::Broken)?).expect("JSON");
-        return Err(trouble_in(&answer).unwrap_or_else(|| Trouble::Away(answer.to_string())));
+        return Err(trouble_in(&answer).unwrap_or_else(|| panic!("answered without a question: {answer}")));
     }
     let mut stream = Stream::new(response);
     let mut answered = false;
