@@ -1,7 +1,7 @@
 //! What agents do all the time: read with cursors, delete after a question in a session, run tasks. Each looks closely at what
 //! it is told, and begins again after an error that says so.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -183,7 +183,7 @@ async fn request(client: &McpClient, method: &str, params: Value) -> Result<Valu
 }
 
 /// Deletes a folder, after a question, in a session that is begun when there is none.
-async fn in_session(session: &mut Option<Agent>, url: &str, token: &str, folder: &PathBuf) -> Result<(), Trouble> {
+async fn in_session(session: &mut Option<Agent>, url: &str, token: &str, folder: &Path) -> Result<(), Trouble> {
     let agent = match session {
         Some(agent) => agent,
         None => session.insert(Agent::connect(url, token).await?),
@@ -196,7 +196,7 @@ async fn in_session(session: &mut Option<Agent>, url: &str, token: &str, folder:
     deleted
 }
 
-async fn delete_folder(agent: &Agent, folder: &PathBuf) -> Result<(), Trouble> {
+async fn delete_folder(agent: &Agent, folder: &Path) -> Result<(), Trouble> {
     let path = format!("/{}", folder.file_name().and_then(|name| name.to_str()).expect("UTF-8"));
     let call = agent.request("tools/call", json!({"name": "delete_file", "arguments": {"path": path}}));
     let response = agent.post(&call).await?;
