@@ -37,6 +37,13 @@ pub struct ElicitationCapability {
 }
 
 impl ClientCapabilities {
+    /// Of a client that can be asked everything.
+    pub(crate) fn all() -> Self {
+        let object = || Some(Map::new());
+        let elicitation = ElicitationCapability { form: object(), url: object() };
+        Self { elicitation: Some(elicitation), sampling: object(), roots: object(), extensions: Map::new() }
+    }
+
     /// Can the client show a form?
     #[must_use]
     pub fn has_forms(&self) -> bool {

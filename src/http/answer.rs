@@ -16,7 +16,8 @@ use tower::Service;
 
 use super::endpoint::Endpoint;
 use super::read_message::{Call, Rejection};
-use super::{listen_stream, respond, session, sse};
+use super::session::{self, Found};
+use super::{listen_stream, respond, sse};
 use crate::auth::Principal;
 use crate::call::{Caller, Report, Reports};
 use crate::mcp::{
@@ -36,7 +37,9 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, heade
     }
     if !call.version.is_modern() {
         session = match session::find(endpoint, &principal, headers).await {
-            Ok(found) => found.session(),
+            Ok(Found::Session(session)) => Some(session),
+            Ok(Found::None) => None,
+            Ok(Found::Away) => return session::answer_while_away(endpoint, principal, call).await,
             Err(error) => {
                 return respond::reject(&Rejection { id: Some(call.id), modern: false, error }, &endpoint.challenge);
             }

@@ -6,7 +6,8 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tower::Service as _;
 
 use super::endpoint::{Endpoint, accepts};
 use super::log::Summary;
@@ -15,9 +16,9 @@ use super::respond::{self, Refusal};
 use super::session_stream::{self, SessionStream};
 use super::sse;
 use crate::auth::Principal;
-use crate::call::ClientCapabilities;
+use crate::call::{Caller, ClientCapabilities};
 use crate::mcp::legacy::{Answered, EventName, Session, SessionCall};
-use crate::mcp::{McpError, ProtocolVersion};
+use crate::mcp::{McpError, McpResult, Method, ProtocolVersion, Request};
 
 /// Where the session's id stands.
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -33,16 +34,6 @@ pub(super) enum Found {
     Away,
 }
 
-impl Found {
-    /// Requests are served without their session while the shared state is away: files can still be read.
-    pub(super) fn session(self) -> Option<Arc<Session>> {
-        match self {
-            Self::Session(session) => Some(session),
-            Self::None | Self::Away => None,
-        }
-    }
-}
-
 /// Looks up the session of a request.
 ///
 /// # Errors
@@ -52,7 +43,7 @@ pub(super) async fn find(endpoint: &Endpoint, principal: &Principal, headers: &H
     let session = match endpoint.sessions.open(principal, id).await {
         Ok(session) => session.ok_or(McpError::UnknownSession)?,
         Err(error) => {
-            tracing::debug!(%error, "a request is served without its session");
+            tracing::debug!(%error, "a request comes without its session");
             return Ok(Found::Away);
         }
     };
@@ -99,6 +90,27 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: &Arc<Principal>, sess
     }
 }
 
+/// Answers a call whose session cannot be looked up. What needs nothing of the session is served: files can still be read.
+/// Whether the client can be asked is not known, so a call that would ask is to be repeated; to tell its model that the
+/// client cannot be asked would be wrong.
+pub(super) async fn answer_while_away(endpoint: &Endpoint, principal: Arc<Principal>, call: Call) -> Response {
+    let Call { id, version, method, retry, .. } = call;
+    let away = || {
+        let problem = "the session cannot be looked up while the shared state is away; repeat the request after a moment";
+        Err(McpError::Unavailable(problem.to_owned()))
+    };
+    let outcome = if let Method::Subscribe(_) | Method::Unsubscribe(_) | Method::SetLogLevel(_) = method {
+        away()
+    } else {
+        let caller = Caller { capabilities: Arc::new(ClientCapabilities::all()), ..Caller::new(principal) };
+        match endpoint.service.clone().call(Request { caller, version, method, retry, session: None }).await {
+            Ok(McpResult::InputRequired { .. }) => away(),
+            outcome => outcome,
+        }
+    };
+    super::answer::finish(endpoint, &id, version, outcome)
+}
+
 /// Takes what gets no answer, and gives the session that it came in.
 pub(super) async fn tell(
     endpoint: &Endpoint,
@@ -134,7 +146,7 @@ pub(super) async fn tell(
 pub(super) async fn get(
     State(endpoint): State<Endpoint>,
     Extension(principal): Extension<Arc<Principal>>,
-    method: Method,
+    method: http::Method,
     headers: HeaderMap,
 ) -> Response {
     let mut response = open(&endpoint, &principal, &method, &headers).await.unwrap_or_else(|refused| refused);
@@ -156,11 +168,11 @@ pub(super) async fn delete(
 async fn open(
     endpoint: &Endpoint,
     principal: &Arc<Principal>,
-    method: &Method,
+    method: &http::Method,
     headers: &HeaderMap,
 ) -> Result<Response, Response> {
     // HEAD comes here, too, and must not take the stream from anybody.
-    if method != Method::GET {
+    if method != http::Method::GET {
         return Err(Refusal::MethodNotAllowed.into_response());
     }
     if !accepts(headers, "text/event-stream") {

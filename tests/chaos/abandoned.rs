@@ -47,7 +47,8 @@ async fn abandon_session(url: &str, number: usize) {
         let call = agent.request("tools/call", json!({"name": "delete_file", "arguments": {"path": "/folder"}}));
         let mut stream = Stream::new(agent.post(&call).await.expect("a stream"));
         while !matches!(stream.next(LIMIT).await.expect("in time"), Next::Message(question) if question["method"] == "elicitation/create")
-        {}
+        {
+        }
     }
 }
 

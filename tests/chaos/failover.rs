@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
-use crate::agent::{PAUSE, Trouble};
+use crate::agent::{Agent, PAUSE, Trouble};
 use crate::support::process::wait_until;
-use crate::support::redis::{RedisCluster, SentinelSet};
+use crate::support::redis::{RedisCluster, RedisServer, SentinelSet};
 use crate::workload::{Failure, Workload};
-use crate::world::World;
+use crate::world::{World, fill, token};
 
 /// How long it may take until every agent has done some more, on a machine that is busy.
 const GOES_ON: Duration = Duration::from_secs(40);
@@ -58,6 +59,29 @@ async fn a_cluster_goes_on_with_what_a_killed_master_did_not_hold() {
     let back = Instant::now();
     work.all_go_on(2, GOES_ON).await;
     check("Cluster", &work.stop().await, killed, back);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_shared_state_is_away_nobody_goes_on_without_asking() {
+    let mut redis = block_in_place(RedisServer::start);
+    let world = block_in_place(|| World::serve(&redis.url()));
+    let agent = Agent::connect(&world.url(), &token(0)).await.expect("a session");
+    fill(&world.at("full"));
+    redis.stop();
+    let call = |name: &str, path: &str| json!({"name": name, "arguments": {"path": path}});
+    for (method, params) in [
+        ("tools/call", call("delete_file", "/full")),
+        ("resources/subscribe", json!({"uri": "file:///full/a.txt"})),
+        ("logging/setLevel", json!({"level": "debug"})),
+    ] {
+        let refused = agent.ask(method, params).await;
+        assert!(matches!(&refused, Err(Trouble::Away(said)) if said.contains("repeat the request")), "{method}: {refused:?}");
+    }
+    let read = agent.ask("tools/call", call("read_file", "/full/a.txt")).await.expect("what needs no session is served");
+    assert_eq!(read["content"][0]["text"], "a");
+    let deleted = agent.ask("tools/call", call("delete_file", "/full/a.txt")).await.expect("no question, no session");
+    assert_eq!(deleted["content"][0]["text"], "Deleted /full/a.txt.");
+    assert!(world.at("full/sub/b.txt").exists());
 }
 
 /// Nothing fails before the kill, and nothing long after the end of the outage.

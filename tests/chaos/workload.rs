@@ -1,7 +1,7 @@
 //! What agents do all the time: read with cursors, delete after a question in a session, run tasks. Each looks closely at what
 //! it is told, and begins again after an error that says so.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,8 +49,8 @@ impl Workload {
         let agents = (0..CALLERS).map(|caller| {
             let (seen, url, token) = (Arc::<Seen>::default(), world.url(), token(caller));
             let (mine, stop) = (Arc::clone(&seen), Arc::clone(&stop));
-            let modern = McpClient::modern(&url, Some(&token))
-                .declaring(json!({"elicitation": {"form": {}}, "extensions": {TASKS: {}}}));
+            let modern =
+                McpClient::modern(&url, Some(&token)).declaring(json!({"elicitation": {"form": {}}, "extensions": {TASKS: {}}}));
             let folder = world.at(&format!("folder-{caller}"));
             let work = async move {
                 let mut session = None;
@@ -183,7 +183,7 @@ async fn request(client: &McpClient, method: &str, params: Value) -> Result<Valu
 }
 
 /// Deletes a folder, after a question, in a session that is begun when there is none.
-async fn in_session(session: &mut Option<Agent>, url: &str, token: &str, folder: &PathBuf) -> Result<(), Trouble> {
+async fn in_session(session: &mut Option<Agent>, url: &str, token: &str, folder: &Path) -> Result<(), Trouble> {
     let agent = match session {
         Some(agent) => agent,
         None => session.insert(Agent::connect(url, token).await?),
@@ -196,14 +196,14 @@ async fn in_session(session: &mut Option<Agent>, url: &str, token: &str, folder:
     deleted
 }
 
-async fn delete_folder(agent: &Agent, folder: &PathBuf) -> Result<(), Trouble> {
+async fn delete_folder(agent: &Agent, folder: &Path) -> Result<(), Trouble> {
     let path = format!("/{}", folder.file_name().and_then(|name| name.to_str()).expect("UTF-8"));
     let call = agent.request("tools/call", json!({"name": "delete_file", "arguments": {"path": path}}));
     let response = agent.post(&call).await?;
     if response.headers()["content-type"] == "application/json" {
-        // The session was not found because the shared state was away, or the question could not be kept.
+        // The session could not be looked up, or the question could not be kept.
         let answer: Value = serde_json::from_str(&response.text().await.map_err(|_| Trouble::Broken)?).expect("JSON");
-        return Err(trouble_in(&answer).unwrap_or_else(|| Trouble::Away(answer.to_string())));
+        return Err(trouble_in(&answer).unwrap_or_else(|| panic!("answered without a question: {answer}")));
     }
     let mut stream = Stream::new(response);
     let mut answered = false;

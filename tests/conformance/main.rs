@@ -15,6 +15,7 @@ mod support;
 use expected::Expected;
 use fixture::{OneReplica, ThreeReplicas};
 use suite::{Requirements, Results};
+use support::redis::{RedisCluster, RedisServer, SentinelSet};
 
 #[test]
 fn revision_2026_07_28_on_one_replica() {
@@ -36,6 +37,38 @@ fn revision_2025_11_25_on_three_replicas_in_turn() {
     on_three_replicas_in_turn("2025-11-25");
 }
 
+#[test]
+fn revision_2025_11_25_on_three_replicas_with_a_cluster() {
+    let cluster = RedisCluster::start();
+    finds_the_same("2025-11-25", &cluster.url());
+}
+
+#[test]
+fn revision_2025_11_25_on_three_replicas_with_sentinels() {
+    let set = SentinelSet::start();
+    finds_the_same("2025-11-25", &set.url());
+}
+
+#[test]
+fn revision_2026_07_28_on_three_replicas_with_a_cluster() {
+    let cluster = RedisCluster::start();
+    finds_the_same("2026-07-28", &cluster.url());
+}
+
+#[test]
+fn revision_2026_07_28_on_three_replicas_with_sentinels() {
+    let set = SentinelSet::start();
+    finds_the_same("2026-07-28", &set.url());
+}
+
+/// Whichever kind of Redis the replicas share, every check is the same.
+fn finds_the_same(revision: &str, state: &str) {
+    let replicas = ThreeReplicas::start(state);
+    let results = suite::run(&replicas.url(), &["--requirements", revision]);
+    replicas.assert_all_answered();
+    Expected::read(revision).assert_whole(&results);
+}
+
 fn on_one_replica(revision: &str) {
     let replica = OneReplica::start();
     let results = suite::run(&replica.url(), &["--requirements", revision]);
@@ -43,7 +76,8 @@ fn on_one_replica(revision: &str) {
 }
 
 fn on_three_replicas_in_turn(revision: &str) {
-    let replicas = ThreeReplicas::start();
+    let redis = RedisServer::start();
+    let replicas = ThreeReplicas::start(&redis.url());
     let results = suite::run(&replicas.url(), &["--requirements", revision]);
     replicas.assert_all_answered();
     check(revision, "three replicas, one Redis", &results);

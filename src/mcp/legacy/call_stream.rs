@@ -128,7 +128,10 @@ impl CallStream {
         self.ended = true;
         let lost = || {
             let error = McpError::Unavailable("the request was lost with the shared state; repeat it".to_owned());
-            Sent::Message { id: self.position(), message: write_error(Some(&self.request), &error).into() }
+            // The last event has been sent under its own id: a client may pass over what it has had.
+            let EventId { ms, seq } = self.log.position();
+            let id = EventName { stream: self.stream.clone(), event: EventId { ms, seq: seq.saturating_add(1) } };
+            Sent::Message { id, message: write_error(Some(&self.request), &error).into() }
         };
         (why == Found::Gone).then(lost)
     }
