@@ -61,7 +61,7 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, heade
     let (sender, reports) = mpsc::channel(REPORT_BUFFER);
     caller.reports = Reports::to(sender, wants_progress, log_level);
     let request = Request { caller, version, method, retry, session };
-    let running = Running { result: Box::pin(service.call(request)), reports, notifications };
+    let running = Running { call: Box::pin(service.call(request)), result: None, reports, notifications };
     stream_or_finish(endpoint, id, version, running).await
 }
 
@@ -124,7 +124,9 @@ where
 
 /// A call under way, with its reports.
 struct Running<F> {
-    result: Pin<Box<F>>,
+    call: Pin<Box<F>>,
+    /// Once the call is done: what it reported before goes out first.
+    result: Option<Result<McpResult, McpError>>,
     reports: mpsc::Receiver<Report>,
     notifications: ReportNotifications,
 }
@@ -136,14 +138,17 @@ enum Next {
 
 impl<F: Future<Output = Result<McpResult, McpError>>> Running<F> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        // Reports that were sent before the result go out before it.
-        let result = self.result.as_mut().poll(cx);
+        if self.result.is_none()
+            && let Poll::Ready(result) = self.call.as_mut().poll(cx)
+        {
+            self.result = Some(result);
+        }
         while let Poll::Ready(Some(report)) = self.reports.poll_recv(cx) {
             if let Some(message) = self.notifications.write(&report) {
                 return Poll::Ready(Next::Report(sse::event(&message)));
             }
         }
-        result.map(Next::Result)
+        self.result.take().map_or(Poll::Pending, |result| Poll::Ready(Next::Result(result)))
     }
 }
 
