@@ -12,6 +12,7 @@ mod lanes;
 mod no_arguments;
 mod report;
 mod schema;
+mod workplace;
 
 pub use capabilities::{ClientCapabilities, ElicitationCapability};
 pub use completion::{Completing, Completion};
@@ -25,3 +26,4 @@ pub use lanes::{Lane, Lanes};
 pub use no_arguments::NoArguments;
 pub use report::{LogLevel, LogMessage, Progress, Report, Reports};
 pub(crate) use schema::{input_schema_of, schema_of};
+pub(crate) use workplace::Workplace;

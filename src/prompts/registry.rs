@@ -11,20 +11,13 @@ use serde_json::value::RawValue;
 
 use super::{Prompt, PromptOutput, PromptSpec};
 use crate::auth::{Denied, Principal};
-use crate::call::{CallContext, Caller, Completing, Completion, Lanes, Round, RoundFuture, ToolError, ToolErrorKind};
+use crate::call::{CallContext, Caller, Completing, Completion, Lanes, Round, RoundFuture, ToolError, ToolErrorKind, Workplace};
 use crate::tools::json_len;
 
 /// The prompts of a server, in the order in which they are listed.
 pub struct PromptRegistry {
     prompts: Vec<Registered>,
-    lanes: Arc<Lanes>,
-    limits: Limits,
-}
-
-#[derive(Clone, Copy)]
-struct Limits {
-    max_result_bytes: usize,
-    timeout: Duration,
+    workplace: Workplace,
 }
 
 struct Registered {
@@ -59,8 +52,7 @@ pub struct AuthorizedPrompt {
     prompt: Arc<dyn ErasedPrompt>,
     arguments: Result<PromptArguments, ToolError>,
     principal: Arc<Principal>,
-    lanes: Arc<Lanes>,
-    limits: Limits,
+    workplace: Workplace,
 }
 
 /// The arguments of a prompt: strings by name.
@@ -92,7 +84,7 @@ impl PromptRegistry {
     /// A registry without prompts. `max_result_bytes` and `timeout` hold for every prompt.
     #[must_use]
     pub fn new(lanes: Arc<Lanes>, max_result_bytes: usize, timeout: Duration) -> Self {
-        Self { prompts: Vec::new(), lanes, limits: Limits { max_result_bytes, timeout } }
+        Self { prompts: Vec::new(), workplace: Workplace { lanes, max_result_bytes, timeout } }
     }
 
     /// Adds a prompt at the end of the list.
@@ -142,8 +134,7 @@ impl PromptRegistry {
             prompt: Arc::clone(&registered.prompt),
             arguments: read_arguments(arguments),
             principal: Arc::clone(principal),
-            lanes: Arc::clone(&self.lanes),
-            limits: self.limits,
+            workplace: self.workplace.clone(),
         })
     }
 
@@ -161,7 +152,7 @@ impl AuthorizedPrompt {
 
     /// Runs one round of `prompts/get`. Dropping the future cancels the work.
     pub async fn get(self, caller: Caller) -> Round<PromptOutput> {
-        let (prompt, max_result_bytes) = (Arc::clone(&self.prompt), self.limits.max_result_bytes);
+        let (prompt, max_result_bytes) = (Arc::clone(&self.prompt), self.workplace.max_result_bytes);
         let arguments = self.arguments.clone();
         self.round(caller, move |cx| {
             Box::pin(async move {
@@ -189,9 +180,7 @@ impl AuthorizedPrompt {
     where
         F: for<'a> FnOnce(&'a CallContext) -> RoundFuture<'a, T>,
     {
-        let caller = Caller { principal: self.principal, ..caller };
-        let cx = CallContext::new(caller, self.spec.lane, self.lanes, self.limits.max_result_bytes);
-        Round::run(cx, self.spec.name, self.limits.timeout, run).await
+        self.workplace.round(self.principal, caller, self.spec.lane, self.spec.name, run).await
     }
 }
 

@@ -8,20 +8,13 @@ use futures_util::stream::BoxStream;
 use super::{ResourcePage, ResourceProvider, ResourceTemplate, ResourceWatch, ResourcesSpec};
 use crate::auth::{Denied, Principal};
 use crate::call::{
-    CallContext, Caller, Completing, Completion, Lanes, ResourceContents, Round, RoundFuture, ToolError, ToolErrorKind,
+    CallContext, Caller, Completing, Completion, Lanes, ResourceContents, Round, RoundFuture, ToolError, ToolErrorKind, Workplace,
 };
 
 /// The resources of a server, by provider.
 pub struct ResourceRegistry {
     providers: Vec<Registered>,
-    lanes: Arc<Lanes>,
-    limits: Limits,
-}
-
-#[derive(Clone, Copy)]
-struct Limits {
-    max_result_bytes: usize,
-    timeout: Duration,
+    workplace: Workplace,
 }
 
 struct Registered {
@@ -35,8 +28,7 @@ pub struct AuthorizedResource {
     spec: ResourcesSpec,
     provider: Arc<dyn ErasedProvider>,
     principal: Arc<Principal>,
-    lanes: Arc<Lanes>,
-    limits: Limits,
+    workplace: Workplace,
 }
 
 trait ErasedProvider: Send + Sync {
@@ -78,7 +70,7 @@ impl ResourceRegistry {
     /// A registry without resources. `timeout` holds for every call; `max_result_bytes` is the size of a page of a list.
     #[must_use]
     pub fn new(lanes: Arc<Lanes>, max_result_bytes: usize, timeout: Duration) -> Self {
-        Self { providers: Vec::new(), lanes, limits: Limits { max_result_bytes, timeout } }
+        Self { providers: Vec::new(), workplace: Workplace { lanes, max_result_bytes, timeout } }
     }
 
     /// Adds a provider; its resources are listed after those of the providers before it.
@@ -162,8 +154,7 @@ impl ResourceRegistry {
             spec: registered.spec,
             provider: Arc::clone(&registered.provider),
             principal: Arc::clone(principal),
-            lanes: Arc::clone(&self.lanes),
-            limits: self.limits,
+            workplace: self.workplace.clone(),
         }
     }
 
@@ -224,9 +215,7 @@ impl AuthorizedResource {
     where
         F: for<'a> FnOnce(&'a CallContext) -> RoundFuture<'a, T>,
     {
-        let caller = Caller { principal: self.principal, ..caller };
-        let cx = CallContext::new(caller, self.spec.lane, self.lanes, self.limits.max_result_bytes);
-        Round::run(cx, "the resource", self.limits.timeout, run).await
+        self.workplace.round(self.principal, caller, self.spec.lane, "the resource", run).await
     }
 }
 

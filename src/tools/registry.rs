@@ -9,19 +9,12 @@ use super::header_param::header_params;
 use super::schema::{input_schema, output_schema};
 use super::{Effect, HeaderParam, HeaderParams, Tool, ToolOutput, ToolResult, ToolSpec};
 use crate::auth::{Denied, Principal, Scope};
-use crate::call::{CallContext, Caller, Content, Lanes, Round, RoundFuture, ToolError, ToolErrorKind};
+use crate::call::{CallContext, Caller, Content, Lanes, Round, RoundFuture, ToolError, ToolErrorKind, Workplace};
 
 /// The tools of a server, in the order in which they are listed.
 pub struct ToolRegistry {
     tools: Vec<Registered>,
-    lanes: Arc<Lanes>,
-    limits: Limits,
-}
-
-#[derive(Clone, Copy)]
-struct Limits {
-    max_result_bytes: usize,
-    timeout: Duration,
+    workplace: Workplace,
 }
 
 struct Registered {
@@ -46,8 +39,7 @@ pub struct AuthorizedTool {
     spec: ToolSpec,
     call: PreparedCall,
     principal: Arc<Principal>,
-    lanes: Arc<Lanes>,
-    limits: Limits,
+    workplace: Workplace,
 }
 
 /// Decoded arguments waiting for a context, or why they could not be decoded.
@@ -134,7 +126,7 @@ impl ToolRegistry {
     /// A registry without tools. `max_result_bytes` and `timeout` hold for every call.
     #[must_use]
     pub fn new(lanes: Arc<Lanes>, max_result_bytes: usize, timeout: Duration) -> Self {
-        Self { tools: Vec::new(), lanes, limits: Limits { max_result_bytes, timeout } }
+        Self { tools: Vec::new(), workplace: Workplace { lanes, max_result_bytes, timeout } }
     }
 
     /// Adds a tool at the end of the list.
@@ -189,7 +181,7 @@ impl ToolRegistry {
         principal.must_hold(spec.scopes, name)?;
         let insufficient = |message| Denied::InsufficientScope { needed: spec.scopes.to_vec(), message };
         let call = Arc::clone(&registered.tool).prepare(principal, arguments).map_err(insufficient)?;
-        Ok(AuthorizedTool { spec, call, principal: Arc::clone(principal), lanes: Arc::clone(&self.lanes), limits: self.limits })
+        Ok(AuthorizedTool { spec, call, principal: Arc::clone(principal), workplace: self.workplace.clone() })
     }
 
     fn find(&self, name: &str) -> Option<&Registered> {
@@ -212,21 +204,20 @@ impl AuthorizedTool {
 
     /// What the tool settles before the call becomes a task. Gives the call back when it may become one.
     pub async fn before_task(self, caller: Caller) -> Round<Self> {
-        let Self { spec, call, principal, lanes, limits } = self;
+        let Self { spec, call, principal, workplace } = self;
         let call = match call {
             Ok(call) => call,
             Err(error) => return Round::Done(Err(error)),
         };
-        let caller = Caller { principal: Arc::clone(&principal), ..caller };
-        let cx = CallContext::new(caller, spec.lane, Arc::clone(&lanes), limits.max_result_bytes);
-        let settled = Round::run(cx, spec.name, limits.timeout, move |cx| call.before_task(cx)).await;
-        settled.map(|call| Self { spec, call: Ok(call), principal, lanes, limits })
+        let settle =
+            workplace.clone().round(Arc::clone(&principal), caller, spec.lane, spec.name, move |cx| call.before_task(cx));
+        settle.await.map(|call| Self { spec, call: Ok(call), principal, workplace })
     }
 
     /// Runs one round of the call in the tool's lane, under its deadline, with the rights of the principal that it was
     /// authorized for. Dropping the future cancels the work.
     pub async fn run(self, caller: Caller) -> Round<ToolResult> {
-        let timeout = self.limits.timeout;
+        let timeout = self.workplace.timeout;
         self.run_for(caller, timeout).await
     }
 
@@ -236,13 +227,13 @@ impl AuthorizedTool {
             Ok(call) => call,
             Err(error) => return Round::Done(Err(error)),
         };
-        let max_result_bytes = self.limits.max_result_bytes;
-        let caller = Caller { principal: self.principal, ..caller };
-        let cx = CallContext::new(caller, self.spec.lane, self.lanes, max_result_bytes);
-        Round::run(cx, self.spec.name, timeout, move |cx| {
-            Box::pin(async move { Ok(within_budget(call.run(cx).await?, max_result_bytes)?) })
-        })
-        .await
+        let workplace = Workplace { timeout, ..self.workplace };
+        let max_result_bytes = workplace.max_result_bytes;
+        workplace
+            .round(self.principal, caller, self.spec.lane, self.spec.name, move |cx| {
+                Box::pin(async move { Ok(within_budget(call.run(cx).await?, max_result_bytes)?) })
+            })
+            .await
     }
 }
 
