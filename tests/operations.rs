@@ -80,23 +80,18 @@ fn sigterm_finishes_what_is_under_way() {
     let mut server = Pressmark::start(&[path(&folder), "--dev-token", TOKEN]);
     let client = McpClient::modern(&server.url(), Some(TOKEN));
     let message = client.message("tools/call", json!({"name": "read_file", "arguments": {"path": "/hello.txt"}}));
-    let mut head = String::from("POST /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-    for (name, value) in &client.headers(&message) {
-        head.push_str(&format!("{name}: {}\r\n", value.to_str().expect("ASCII")));
-    }
-    let body = message.to_string();
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    let request = client.raw(&message, "Connection: close\r\n");
+    let (begun, rest) = request.split_at(request.len() - 20);
 
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
-    stream.write_all(head.as_bytes()).expect("the head is sent");
-    stream.write_all(&body.as_bytes()[..20]).expect("a part of the body is sent");
+    stream.write_all(begun).expect("the head and a part of the body are sent");
     // The server has to have seen the head before it is told to stop.
     std::thread::sleep(Duration::from_millis(300));
     server.terminate();
     wait_until(Duration::from_secs(5), "no connection is accepted any more", || {
         std::net::TcpStream::connect(("127.0.0.1", server.port())).is_err()
     });
-    stream.write_all(&body.as_bytes()[20..]).expect("the rest is sent");
+    stream.write_all(rest).expect("the rest is sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("hello\\n"), "{answer}");

@@ -14,10 +14,15 @@ use crate::mcp::legacy::EventName;
 /// What keeps an idle stream open through balancers: a comment, which clients ignore.
 pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
+/// Marks a response as a stream of events, which may stay open for hours.
+#[derive(Clone, Copy)]
+pub(super) struct Events;
+
 /// A response whose body is this stream of events.
 pub(super) fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     use futures_util::StreamExt as _;
     let mut response = Response::new(Body::from_stream(events.map(Ok::<_, std::convert::Infallible>)));
+    response.extensions_mut().insert(Events);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

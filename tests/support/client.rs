@@ -155,6 +155,16 @@ impl McpClient {
         headers
     }
 
+    /// The bytes of a message as they go over a connection, with more headers, each ended by CRLF.
+    pub fn raw(&self, message: &Value, more_headers: &str) -> Vec<u8> {
+        let body = message.to_string();
+        let mut head = format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{more_headers}", body.len());
+        for (name, value) in &self.headers(message) {
+            head.push_str(&format!("{name}: {}\r\n", value.to_str().expect("ASCII")));
+        }
+        format!("{head}\r\n{body}").into_bytes()
+    }
+
     /// Posts any headers and any body; panics when the server cannot be reached.
     pub async fn post(&self, headers: &HeaderMap, body: impl Into<reqwest::Body>) -> Reply {
         let response = self.send(headers, body).await.expect("the server answers");

@@ -1,0 +1,46 @@
+//! One HTTP/1.1 connection (RFC 9112). hyper speaks it while there is something to say. It keeps 16 KiB of buffers for each
+//! connection, so what only waits, an idle connection or a stream of events, is taken from it and held here.
+
+mod event_stream;
+mod exchange;
+mod exchanges;
+mod wire;
+
+use axum::Router;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use self::exchange::{After, exchange};
+use self::wire::Wire;
+use super::connection::HEAD_TIMEOUT;
+use super::shutdown::Shutdown;
+
+/// Serves the connection until the client or the server goes away.
+pub(super) async fn serve(stream: TcpStream, router: Router, mut stopping: Shutdown) -> Result<(), hyper::Error> {
+    let mut wire = Wire::new(stream);
+    let mut waits_since = Instant::now();
+    loop {
+        // On the heap: the memory is given back while the connection waits.
+        match Box::pin(exchange(wire, &router, &mut stopping)).await? {
+            After::Closed => return Ok(()),
+            After::Events { wire: held, body } => {
+                wire = held;
+                if event_stream::send(&mut wire, body).await.is_err() {
+                    return Ok(());
+                }
+                waits_since = Instant::now();
+            }
+            After::Idle { wire: held, answered } => {
+                wire = held;
+                if answered {
+                    waits_since = Instant::now();
+                }
+                tokio::select! {
+                    () = stopping.begun() => return Ok(()),
+                    () = tokio::time::sleep_until(waits_since + HEAD_TIMEOUT) => return Ok(()),
+                    _ = wire.readable() => {}
+                }
+            }
+        }
+    }
+}

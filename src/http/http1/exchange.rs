@@ -1,0 +1,107 @@
+//! Requests and answers, one after the other, for as long as hyper has to be there.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::header::CONNECTION;
+use http::{HeaderMap, Version};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tower::ServiceExt as _;
+
+use super::exchanges::{Exchanges, ResponseBody};
+use super::wire::Wire;
+use crate::http::shutdown::Shutdown;
+use crate::http::sse::Events;
+
+/// A connection on which nothing came for so long is idle. Looking again costs a timer, taking the connection from hyper
+/// and giving it back costs two buffers.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+
+/// Why hyper is not needed any more.
+pub(super) enum After {
+    /// The connection is closed.
+    Closed,
+    /// Nothing comes at the moment.
+    Idle {
+        /// The connection.
+        wire: Wire,
+        /// Was there a request since the last time?
+        answered: bool,
+    },
+    /// The head of a stream of events has gone out.
+    Events {
+        /// The connection.
+        wire: Wire,
+        /// What has to follow.
+        body: Body,
+    },
+}
+
+/// Serves requests until the connection falls idle or becomes a stream of events.
+pub(super) async fn exchange(wire: Wire, router: &Router, stopping: &mut Shutdown) -> Result<After, hyper::Error> {
+    let (exchanges, blocked) = (Exchanges::default(), wire.blocked());
+    let service = {
+        let exchanges = exchanges.clone();
+        hyper::service::service_fn(move |request| answer(router.clone(), exchanges.clone(), request))
+    };
+    let mut connection = http1::Builder::new().serve_connection(wire, service);
+    let mut look = interval_at(Instant::now() + IDLE_AFTER, IDLE_AFTER);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut begun, mut closing) = (0, false);
+    loop {
+        let served = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if exchanges.holds() && !blocked.get() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        tokio::select! {
+            biased;
+            served = served => match served {
+                Some(ended) => return ended.map(|()| After::Closed),
+                None => break,
+            },
+            () = stopping.begun(), if !closing => {
+                closing = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            _ = look.tick() => {
+                if exchanges.at_rest() && !blocked.get() && begun == exchanges.begun() {
+                    break;
+                }
+                begun = exchanges.begun();
+            }
+        }
+    }
+    let parts = connection.into_parts();
+    let mut wire = parts.io;
+    wire.give_back(&parts.read_buf);
+    Ok(match exchanges.take() {
+        Some(body) => After::Events { wire, body },
+        None => After::Idle { wire, answered: begun > 0 },
+    })
+}
+
+async fn answer(
+    router: Router,
+    exchanges: Exchanges,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<ResponseBody>, Infallible> {
+    let can_hold = request.version() == Version::HTTP_11 && !asks_to_close(request.headers());
+    let (head, body) = request.into_parts();
+    let (body, open) = exchanges.begin(body);
+    let response = router.oneshot(http::Request::from_parts(head, Body::new(body))).await?;
+    let held = can_hold && response.extensions().get::<Events>().is_some();
+    Ok(response.map(|body| ResponseBody { body: if held { exchanges.hold(body) } else { Some(body) }, _open: open }))
+}
+
+fn asks_to_close(headers: &HeaderMap) -> bool {
+    let options = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    options.into_iter().any(|option| option.trim().eq_ignore_ascii_case("close"))
+}
