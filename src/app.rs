@@ -52,7 +52,7 @@ pub struct App {
 /// A server that listens and waits to be run.
 pub struct BoundApp {
     listener: TcpListener,
-    router: axum::Router,
+    server: http::Server,
     stopping: ShutdownTrigger,
     shutdown: Shutdown,
     tasks: Tasks,
@@ -214,7 +214,7 @@ impl App {
             max_request_bytes: self.config.max_request_bytes,
             body_timeout: self.config.request_timeout,
         };
-        Ok(BoundApp { listener, router: http::router(features, options), stopping, shutdown, tasks, url, banner })
+        Ok(BoundApp { listener, server: http::router(features, options), stopping, shutdown, tasks, url, banner })
     }
 
     fn banner(&self, url: &Url, auth: &AuthConfig) -> String {
@@ -252,8 +252,9 @@ impl BoundApp {
     }
 
     /// The whole server as a service, without its socket: for tests, and for fuzzing. Streams end when `self` is dropped.
-    pub fn router(&self) -> axum::Router {
-        self.router.clone()
+    #[must_use]
+    pub fn server(&self) -> http::Server {
+        self.server.clone()
     }
 
     /// Serves until `stop` is ready; then finishes the calls under way, within a limit of 25 s. Tasks whose calls may be
@@ -267,7 +268,7 @@ impl BoundApp {
             self.shutdown.begun().await;
             self.tasks.stop(DRAIN).await;
         };
-        let (left, ()) = tokio::join!(http::serve(self.listener, self.router, stop, DRAIN), tasks);
+        let (left, ()) = tokio::join!(http::serve(self.listener, self.server, stop, DRAIN), tasks);
         if left > 0 {
             tracing::warn!(connections = left, "stopped before every call was finished");
         }

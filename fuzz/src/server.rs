@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use pressmark::app::{App, BoundApp};
 use pressmark::call::{
     CallContext, Completing, Completion, Content, Elicitation, Interrupted, Lane, ResourceContents, ToolError, ToolErrorKind,
@@ -39,10 +39,10 @@ impl Server {
 
     /// POSTs to the endpoint: the status, and the body unless it is a stream.
     pub fn post(&self, headers: &HeaderMap, body: &[u8]) -> (StatusCode, Option<Bytes>) {
-        let mut request = Request::post("/mcp").body(Full::new(Bytes::copy_from_slice(body))).expect("a request");
+        let mut request = Request::post("/mcp").body(axum::body::Body::from(Bytes::copy_from_slice(body))).expect("a request");
         *request.headers_mut() = headers.clone();
         self.runtime.block_on(async {
-            let response = self.app.router().oneshot(request).await.unwrap_or_else(|never| match never {});
+            let response = self.app.server().oneshot(request).await.unwrap_or_else(|never| match never {});
             let stream = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
             let status = response.status();
             if stream {

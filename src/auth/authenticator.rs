@@ -50,6 +50,14 @@ struct JwtMethod {
     checked: AtomicU64,
 }
 
+/// What a token is, as far as can be told without checking a signature.
+enum Found<'a> {
+    /// This caller's.
+    Principal(Arc<Principal>),
+    /// One that was signed, perhaps.
+    Signed { jwt: &'a JwtMethod, token: &'a str, digest: TokenDigest },
+}
+
 impl Authenticator {
     /// Reads the files and fetches the keys that the configuration names, and keeps them current in the background.
     /// Must be called in a Tokio runtime.
@@ -84,15 +92,34 @@ impl Authenticator {
         })
     }
 
-    /// Tells who sends this value of an `Authorization` header, or why that is not known. Where the answer is in memory,
-    /// which is nearly always, this completes without waiting: it waits only for the keys of a token whose key is not
-    /// known, a bounded time.
+    /// Tells who sends this value of an `Authorization` header, where that is in memory: `None` for a signed token that has
+    /// to be checked, see [`Self::authenticate`].
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub fn recognise(&self, authorization: Option<&str>) -> Option<Result<Arc<Principal>, AuthError>> {
+        match self.find(authorization) {
+            Ok(Found::Principal(principal)) => Some(Ok(principal)),
+            Ok(Found::Signed { jwt, digest, .. }) => jwt.recognise(&digest).map(Ok),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Tells who sends this value of an `Authorization` header, or why that is not known. It waits only for the keys of a
+    /// token whose key is not known, a bounded time.
     ///
     /// # Errors
     /// [`AuthError`].
     pub async fn authenticate(&self, authorization: Option<&str>) -> Result<Arc<Principal>, AuthError> {
+        match self.find(authorization)? {
+            Found::Principal(principal) => Ok(principal),
+            Found::Signed { jwt, token, digest } => jwt.authenticate(token, digest).await,
+        }
+    }
+
+    fn find<'a>(&'a self, authorization: Option<&'a str>) -> Result<Found<'a>, AuthError> {
         if let Some(anonymous) = &self.no_auth {
-            return Ok(Arc::clone(anonymous));
+            return Ok(Found::Principal(Arc::clone(anonymous)));
         }
         let token = bearer_token(authorization)?;
         if token.len() > MAX_TOKEN_BYTES {
@@ -102,13 +129,13 @@ impl Authenticator {
         if let Some((expected, principal)) = &self.dev_token
             && digest == *expected
         {
-            return Ok(Arc::clone(principal));
+            return Ok(Found::Principal(Arc::clone(principal)));
         }
         match (&self.api_keys, &self.jwt) {
             (Some(keys), _) if token.starts_with(api_key::PREFIX) => {
-                keys.current().find(&digest).map_err(AuthError::InvalidToken)
+                keys.current().find(&digest).map(Found::Principal).map_err(AuthError::InvalidToken)
             }
-            (_, Some(jwt)) => jwt.authenticate(token, digest).await,
+            (_, Some(jwt)) => Ok(Found::Signed { jwt, token, digest }),
             _ => Err(AuthError::InvalidToken(TokenProblem::Unknown)),
         }
     }
@@ -194,6 +221,11 @@ impl JwtMethod {
         let verifier = JwtVerifier::new(issuer.as_deref(), &audiences);
         let keys = start_keys(keys, issuer.as_deref(), refresh).await?;
         Ok(Self { issuer, verifier, keys, verified: VerifiedCache::new(), checked: AtomicU64::new(0) })
+    }
+
+    /// Who sends a token that was checked a moment ago.
+    fn recognise(&self, digest: &TokenDigest) -> Option<Arc<Principal>> {
+        self.verified.get(digest, &*self.keys.current()?)
     }
 
     async fn authenticate(&self, token: &str, digest: TokenDigest) -> Result<Arc<Principal>, AuthError> {

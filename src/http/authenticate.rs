@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use serde_json::json;
@@ -18,9 +19,9 @@ use crate::auth::{AuthError, Authenticator, Principal};
 /// How long a client waits, in seconds, when the keys of the authorization server are not there yet.
 const RETRY_AFTER_SECONDS: &str = "5";
 
-/// Puts an `Arc<Principal>` into the extensions of each request, or answers it, before its body is read, with a
-/// challenge that says what to do. Tokens count in the `Authorization` header only, never in the URL, and go no further
-/// than this: the header is removed from the request.
+/// Hands each request on together with who sends it, or answers it, before its body is read, with a challenge that says
+/// what to do. Tokens count in the `Authorization` header only, never in the URL, and go no further than this: the header
+/// is removed from the request.
 #[derive(Clone)]
 pub struct AuthenticateLayer {
     door: Arc<Door>,
@@ -60,49 +61,83 @@ impl<S> Layer<S> for AuthenticateLayer {
     }
 }
 
+/// A request, and the proof of who sends it: only [`Authenticate`] makes one.
+#[derive(Debug)]
+pub struct Authenticated<B> {
+    principal: Arc<Principal>,
+    request: Request<B>,
+}
+
+impl<B> Authenticated<B> {
+    /// The sender and the request.
+    #[must_use]
+    pub fn into_parts(self) -> (Arc<Principal>, Request<B>) {
+        (self.principal, self.request)
+    }
+}
+
 impl<S, B, R> Service<Request<B>> for Authenticate<S>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S: Service<Authenticated<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     B: Send + 'static,
     R: From<Bytes>,
 {
     type Response = Response<R>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+    // Most callers are known; only the others cost an allocation.
+    type Future = Either<S::Future, Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let credentials = Credentials::take(request.headers_mut());
+        let known = match &credentials {
+            Ok(credentials) => self.door.authenticator.recognise(credentials.as_str()),
+            Err(error) => Some(Err(error.clone())),
+        };
+        if let Some(Ok(principal)) = known {
+            return Either::Left(self.inner.call(Authenticated { principal, request }));
+        }
         // The clone stays behind; the service that said it was ready is the one that is called.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let door = Arc::clone(&self.door);
-        Box::pin(async move {
-            match door.enter(request.headers_mut()).await {
-                Ok(principal) => {
-                    request.extensions_mut().insert(principal);
-                    inner.call(request).await
-                }
+        Either::Right(Box::pin(async move {
+            let entered = match (known, credentials) {
+                (Some(known), _) => known,
+                (None, Ok(credentials)) => door.authenticator.authenticate(credentials.as_str()).await,
+                (None, Err(error)) => Err(error),
+            };
+            match entered {
+                Ok(principal) => inner.call(Authenticated { principal, request }).await,
                 Err(error) => Ok(door.refuse(error)),
             }
-        })
+        }))
+    }
+}
+
+/// The value of the `Authorization` header, of which there may be one, in ASCII.
+struct Credentials(Option<HeaderValue>);
+
+impl Credentials {
+    fn take(headers: &mut HeaderMap) -> Result<Self, AuthError> {
+        let is_repeated = headers.get_all(AUTHORIZATION).iter().nth(1).is_some();
+        let value = headers.remove(AUTHORIZATION);
+        if is_repeated || value.as_ref().is_some_and(|value| value.to_str().is_err()) {
+            return Err(AuthError::Malformed);
+        }
+        Ok(Self(value))
+    }
+
+    fn as_str(&self) -> Option<&str> {
+        self.0.as_ref().and_then(|value| value.to_str().ok())
     }
 }
 
 impl Door {
-    async fn enter(&self, headers: &mut HeaderMap) -> Result<Arc<Principal>, AuthError> {
-        let is_repeated = headers.get_all(AUTHORIZATION).iter().count() > 1;
-        let authorization = headers.remove(AUTHORIZATION);
-        if is_repeated {
-            return Err(AuthError::Malformed);
-        }
-        let authorization = authorization.as_ref().map(|value| value.to_str().map_err(|_| AuthError::Malformed)).transpose()?;
-        self.authenticator.authenticate(authorization).await
-    }
-
     fn refuse<R: From<Bytes>>(&self, error: AuthError) -> Response<R> {
         let reason = error.reason();
         let (status, challenge) = match error {

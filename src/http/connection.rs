@@ -5,7 +5,6 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -14,6 +13,7 @@ use tokio::net::TcpStream;
 use tower::ServiceExt as _;
 
 use super::http1;
+use super::router::Server;
 use super::shutdown::Shutdown;
 
 /// How long a client may take to send the head of a request; ends connections that send it drop by drop. It is also how
@@ -24,7 +24,7 @@ pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 const PEEK_RETRY: Duration = Duration::from_millis(10);
 
 /// Serves the connection until the client or the server goes away.
-pub(super) async fn serve(stream: TcpStream, router: Router, mut stopping: Shutdown) {
+pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutdown) {
     // Answers are written whole; waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let protocol = tokio::select! {
@@ -33,8 +33,8 @@ pub(super) async fn serve(stream: TcpStream, router: Router, mut stopping: Shutd
     };
     // Both on the heap: of a task's memory every state takes part.
     let ended = match protocol {
-        Ok(Ok(Protocol::Http1)) => http1::serve(stream, router, stopping).await,
-        Ok(Ok(Protocol::Http2)) => Box::pin(serve_http2(stream, router, stopping)).await,
+        Ok(Ok(Protocol::Http1)) => http1::serve(stream, server, stopping).await,
+        Ok(Ok(Protocol::Http2)) => Box::pin(serve_http2(stream, server, stopping)).await,
         Ok(Err(_)) | Err(_) => return,
     };
     if let Err(error) = ended {
@@ -42,9 +42,9 @@ pub(super) async fn serve(stream: TcpStream, router: Router, mut stopping: Shutd
     }
 }
 
-async fn serve_http2(stream: TcpStream, router: Router, mut stopping: Shutdown) -> Result<(), hyper::Error> {
+async fn serve_http2(stream: TcpStream, server: Server, mut stopping: Shutdown) -> Result<(), hyper::Error> {
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        let response = router.clone().oneshot(request.map(Body::new));
+        let response = server.clone().oneshot(request.map(Body::new));
         async move { response.await.map_err(|never: Infallible| never) }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());

@@ -1,18 +1,22 @@
-//! `POST /mcp`: the path of one request, top to bottom.
+//! `/mcp`: the path of one request, top to bottom.
 
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tower::Service;
 
 use super::answer::{answer, answer_in_batch};
+use super::authenticate::Authenticated;
 use super::authorize::Authorize;
 use super::challenge::Challenge;
 use super::log::Summary;
@@ -25,8 +29,7 @@ use crate::mcp::legacy::{Calls, Sessions};
 use crate::mcp::{Dispatch, Method, ServerInfo};
 use crate::tools::HeaderParams;
 
-/// What every request needs; cheap to clone.
-#[derive(Clone)]
+/// What every request needs.
 pub(super) struct Endpoint {
     /// Authorization, then the methods.
     pub service: Authorize<Dispatch>,
@@ -50,28 +53,63 @@ pub(super) struct Endpoint {
     pub body_timeout: Duration,
 }
 
-/// Answers one POST. The principal was put there by the authentication layer.
-pub(super) async fn post(
-    State(endpoint): State<Endpoint>,
-    Extension(principal): Extension<Arc<Principal>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let mut summary = Summary::of(&principal);
-    let mut response = match respond(&endpoint, principal, &headers, body, &mut summary).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
-    };
-    response.extensions_mut().insert(summary);
-    response
+/// The endpoint as a service. Cheap to clone.
+#[derive(Clone)]
+pub struct Mcp(Arc<Endpoint>);
+
+impl Mcp {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
+        Self(Arc::new(endpoint))
+    }
+}
+
+impl Service<Authenticated<Body>> for Mcp {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Authenticated<Body>) -> Self::Future {
+        let endpoint = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (principal, request) = request.into_parts();
+            let mut summary = Summary::of(&principal);
+            let mut response = respond(&endpoint, principal, request, &mut summary).await;
+            if let Some(summary) = summary {
+                response.extensions_mut().insert(summary);
+            }
+            Ok(response)
+        })
+    }
 }
 
 async fn respond(
     endpoint: &Endpoint,
     principal: Arc<Principal>,
+    request: Request<Body>,
+    summary: &mut Option<Summary>,
+) -> Response {
+    let (head, body) = request.into_parts();
+    match head.method {
+        http::Method::POST => {
+            post(endpoint, principal, &head.headers, body, summary).await.unwrap_or_else(Refusal::into_response)
+        }
+        http::Method::GET => session::get(endpoint, &principal, &head.headers).await,
+        http::Method::DELETE => session::delete(endpoint, &principal, &head.headers).await,
+        // HEAD, too: it must not take a stream from anybody.
+        _ => Refusal::MethodNotAllowed.into_response(),
+    }
+}
+
+async fn post(
+    endpoint: &Endpoint,
+    principal: Arc<Principal>,
     headers: &HeaderMap,
     body: Body,
-    summary: &mut Summary,
+    summary: &mut Option<Summary>,
 ) -> Result<Response, Refusal> {
     check_content_type(headers)?;
     check_accept(headers)?;
@@ -80,7 +118,9 @@ async fn respond(
         Err(rejection) => Ok(respond::reject(&rejection, &endpoint.challenge)),
         Ok(Incoming::Told(told)) => Ok(tell(endpoint, &principal, headers, vec![told]).await),
         Ok(Incoming::Call(call)) => {
-            summary.note(&call);
+            if let Some(summary) = summary {
+                summary.note(&call);
+            }
             Ok(answer(endpoint, principal, headers, *call).await)
         }
         Ok(Incoming::Batch { calls, told }) if calls.is_empty() => Ok(tell(endpoint, &principal, headers, told).await),

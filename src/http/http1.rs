@@ -6,22 +6,22 @@ mod exchange;
 mod exchanges;
 mod wire;
 
-use axum::Router;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use self::exchange::{After, exchange};
 use self::wire::Wire;
 use super::connection::HEAD_TIMEOUT;
+use super::router::Server;
 use super::shutdown::Shutdown;
 
 /// Serves the connection until the client or the server goes away.
-pub(super) async fn serve(stream: TcpStream, router: Router, mut stopping: Shutdown) -> Result<(), hyper::Error> {
+pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutdown) -> Result<(), hyper::Error> {
     let mut wire = Wire::new(stream);
     let mut waits_since = Instant::now();
     loop {
         // On the heap: the memory is given back while the connection waits.
-        match Box::pin(exchange(wire, &router, &mut stopping)).await? {
+        match Box::pin(exchange(wire, &server, &mut stopping)).await? {
             After::Closed => return Ok(()),
             After::Events { wire: held, body } => {
                 wire = held;

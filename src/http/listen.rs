@@ -4,11 +4,11 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::connection;
+use super::router::Server;
 use super::shutdown::Shutdown;
 
 /// How long to rest when the system has no file descriptor left for another connection.
@@ -16,7 +16,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Serves HTTP/1.1 and HTTP/2 without TLS on one port. When `stop` is ready no connection is accepted any more, idle ones
 /// are closed, and calls under way have `drain` to finish. Returns the number of connections that did not.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>, drain: Duration) -> usize {
+pub async fn serve(listener: TcpListener, server: Server, stop: impl Future<Output = ()>, drain: Duration) -> usize {
     // Each connection holds a receiver for as long as it lives.
     let (connections, alive) = watch::channel(());
     let (trigger, stopping) = Shutdown::new();
@@ -29,7 +29,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection::serve(stream, router.clone(), stopping.clone());
+                let connection = connection::serve(stream, server.clone(), stopping.clone());
                 let alive = alive.clone();
                 tokio::spawn(async move {
                     connection.await;

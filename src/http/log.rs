@@ -1,17 +1,19 @@
 //! One log line for each request, written when its answer has gone out.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
 
 use super::endpoint::names;
 use super::read_message::Call;
@@ -30,9 +32,10 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// Of a request whose message has not been read yet.
-    pub(super) fn of(principal: &Arc<Principal>) -> Self {
-        Self { principal: Arc::clone(principal), method: None, tool: None, prompt: None, version: None, traceparent: None }
+    /// Of a request whose message has not been read yet; `None` when requests are not logged.
+    pub(super) fn of(principal: &Arc<Principal>) -> Option<Self> {
+        let principal = is_on().then(|| Arc::clone(principal))?;
+        Some(Self { principal, method: None, tool: None, prompt: None, version: None, traceparent: None })
     }
 
     /// Adds what the message says. Names come from outside: they are cut to a length that a log can bear.
@@ -52,19 +55,65 @@ fn cut(text: &str) -> Box<str> {
     text.chars().take(100).collect()
 }
 
-/// Logs the request when the last byte of its answer has been handed over, or when the client went away before.
-pub(super) async fn log_request(request: Request, next: Next) -> Response {
-    if !tracing::enabled!(target: "pressmark::request", tracing::Level::INFO) {
-        return next.run(request).await;
+fn is_on() -> bool {
+    tracing::enabled!(target: "pressmark::request", tracing::Level::INFO)
+}
+
+/// Logs each request when the last byte of its answer has been handed over, or when the client went away before.
+#[derive(Clone, Copy)]
+pub(super) struct LogLayer;
+
+/// The service that [`LogLayer`] makes.
+#[derive(Clone)]
+pub struct LogRequests<S>(S);
+
+impl<S> Layer<S> for LogLayer {
+    type Service = LogRequests<S>;
+
+    fn layer(&self, inner: S) -> LogRequests<S> {
+        LogRequests(inner)
     }
-    let start = Instant::now();
-    let (http_method, path) = (cut(request.method().as_str()), cut(request.uri().path()));
-    // The line is written on drop, so that a client that leaves before there is an answer is logged too.
-    let mut line = Line { start, http_method, path, status: None, summary: None, bytes: 0 };
-    let mut response = next.run(request).await;
-    line.status = Some(response.status());
-    line.summary = response.extensions_mut().remove::<Summary>();
-    response.map(|body| Body::new(Counted { body, line }))
+}
+
+impl<S, B> Service<Request<B>> for LogRequests<S>
+where
+    S: Service<Request<B>, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Logged<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let line = is_on().then(|| Line::new(&request));
+        Logged { inner: self.0.call(request), line }
+    }
+}
+
+pin_project! {
+    /// An answer that will be logged.
+    pub struct Logged<F> {
+        #[pin]
+        inner: F,
+        // Written on drop, so that a client that leaves before there is an answer is logged too.
+        line: Option<Line>,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for Logged<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut response) = ready!(this.inner.poll(cx));
+        let Some(mut line) = this.line.take() else { return Poll::Ready(Ok(response)) };
+        line.status = Some(response.status());
+        line.summary = response.extensions_mut().remove::<Summary>();
+        Poll::Ready(Ok(response.map(|body| Body::new(Counted { body, line }))))
+    }
 }
 
 struct Line {
@@ -74,6 +123,13 @@ struct Line {
     status: Option<StatusCode>,
     summary: Option<Summary>,
     bytes: u64,
+}
+
+impl Line {
+    fn new<B>(request: &Request<B>) -> Self {
+        let (http_method, path) = (cut(request.method().as_str()), cut(request.uri().path()));
+        Self { start: Instant::now(), http_method, path, status: None, summary: None, bytes: 0 }
+    }
 }
 
 impl Drop for Line {

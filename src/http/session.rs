@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tower::Service as _;
 
 use super::endpoint::{Endpoint, accepts};
-use super::log::Summary;
 use super::read_message::{Call, Rejection, Told, header, version};
 use super::respond::{self, Refusal};
 use super::session_stream::{self, SessionStream};
@@ -143,38 +140,16 @@ pub(super) async fn tell(
 }
 
 /// `GET /mcp`: the stream of what belongs to no call, or any stream of the session from where it broke off.
-pub(super) async fn get(
-    State(endpoint): State<Endpoint>,
-    Extension(principal): Extension<Arc<Principal>>,
-    method: http::Method,
-    headers: HeaderMap,
-) -> Response {
-    let mut response = open(&endpoint, &principal, &method, &headers).await.unwrap_or_else(|refused| refused);
-    response.extensions_mut().insert(Summary::of(&principal));
-    response
+pub(super) async fn get(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderMap) -> Response {
+    open(endpoint, principal, headers).await.unwrap_or_else(|refused| refused)
 }
 
 /// `DELETE /mcp`: ends a session.
-pub(super) async fn delete(
-    State(endpoint): State<Endpoint>,
-    Extension(principal): Extension<Arc<Principal>>,
-    headers: HeaderMap,
-) -> Response {
-    let mut response = end(&endpoint, &principal, &headers).await.unwrap_or_else(|refused| refused);
-    response.extensions_mut().insert(Summary::of(&principal));
-    response
+pub(super) async fn delete(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderMap) -> Response {
+    end(endpoint, principal, headers).await.unwrap_or_else(|refused| refused)
 }
 
-async fn open(
-    endpoint: &Endpoint,
-    principal: &Arc<Principal>,
-    method: &http::Method,
-    headers: &HeaderMap,
-) -> Result<Response, Response> {
-    // HEAD comes here, too, and must not take the stream from anybody.
-    if method != http::Method::GET {
-        return Err(Refusal::MethodNotAllowed.into_response());
-    }
+async fn open(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderMap) -> Result<Response, Response> {
     if !accepts(headers, "text/event-stream") {
         return Err(Refusal::NoEventStream.into_response());
     }

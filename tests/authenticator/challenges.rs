@@ -8,8 +8,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use pressmark::auth::{AuthConfig, Authenticator, Permission, Principal, Scope};
-use pressmark::http::authenticate::AuthenticateLayer;
+use pressmark::auth::{AuthConfig, Authenticator, Permission, Scope};
+use pressmark::http::authenticate::{AuthenticateLayer, Authenticated};
 use pressmark::http::challenge::Challenge;
 use pressmark::http::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
 use serde_json::{Value, json};
@@ -25,12 +25,14 @@ const PLACE: &str = r#"resource_metadata="https://files.example.com/.well-known/
 /// name and with every header it got.
 async fn send(authenticator: &Arc<Authenticator>, authorization: &[&[u8]]) -> (StatusCode, HeaderMap, String) {
     let resource = ProtectedResource::new(PUBLIC_URL, authenticator.issuer());
-    let service =
-        AuthenticateLayer::new(Arc::clone(authenticator), &resource).layer(service_fn(|request: Request<Body>| async move {
-            let principal = request.extensions().get::<Arc<Principal>>().expect("a principal").subject.clone();
+    let service = AuthenticateLayer::new(Arc::clone(authenticator), &resource).layer(service_fn(
+        |request: Authenticated<Body>| async move {
+            let (principal, request) = request.into_parts();
+            let principal = &principal.subject;
             let seen = format!("{principal} {:?}", request.headers());
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(seen))))
-        }));
+        },
+    ));
     // A body that is never finished: an answer comes before it is read.
     let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>());
     let mut request = Request::post("/mcp?access_token=dev").body(body).expect("a request");

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use http::header::CONNECTION;
 use http::{HeaderMap, Version};
@@ -17,6 +16,7 @@ use tower::ServiceExt as _;
 
 use super::exchanges::{Exchanges, ResponseBody};
 use super::wire::Wire;
+use crate::http::router::Server;
 use crate::http::shutdown::Shutdown;
 use crate::http::sse::Events;
 
@@ -45,11 +45,11 @@ pub(super) enum After {
 }
 
 /// Serves requests until the connection falls idle or becomes a stream of events.
-pub(super) async fn exchange(wire: Wire, router: &Router, stopping: &mut Shutdown) -> Result<After, hyper::Error> {
+pub(super) async fn exchange(wire: Wire, server: &Server, stopping: &mut Shutdown) -> Result<After, hyper::Error> {
     let (exchanges, blocked) = (Exchanges::default(), wire.blocked());
     let service = {
         let exchanges = exchanges.clone();
-        hyper::service::service_fn(move |request| answer(router.clone(), exchanges.clone(), request))
+        hyper::service::service_fn(move |request| answer(server.clone(), exchanges.clone(), request))
     };
     let mut connection = http1::Builder::new().serve_connection(wire, service);
     let mut look = interval_at(Instant::now() + IDLE_AFTER, IDLE_AFTER);
@@ -89,14 +89,14 @@ pub(super) async fn exchange(wire: Wire, router: &Router, stopping: &mut Shutdow
 }
 
 async fn answer(
-    router: Router,
+    server: Server,
     exchanges: Exchanges,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<ResponseBody>, Infallible> {
     let can_hold = request.version() == Version::HTTP_11 && !asks_to_close(request.headers());
     let (head, body) = request.into_parts();
     let (body, open) = exchanges.begin(body);
-    let response = router.oneshot(http::Request::from_parts(head, Body::new(body))).await?;
+    let response = server.oneshot(http::Request::from_parts(head, Body::new(body))).await?;
     let held = can_hold && response.extensions().get::<Events>().is_some();
     Ok(response.map(|body| ResponseBody { body: if held { exchanges.hold(body) } else { Some(body) }, _open: open }))
 }
