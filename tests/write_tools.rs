@@ -55,7 +55,7 @@ impl Replica {
 
     async fn call_as(&self, scopes: &str, tool: &str, arguments: Value) -> Result<Result<Answer, ToolError>, Denied> {
         let arguments = serde_json::value::to_raw_value(&arguments).expect("plain data");
-        let call = self.registry.authorize(&principal(scopes), tool, Some(&arguments))?;
+        let call = self.registry.authorize(&principal(scopes), tool, Some(arguments.get()))?;
         let result = call.run(Caller::new(principal(scopes))).await.done().expect("nothing is asked");
         Ok(result.map(|result| Answer {
             texts: result
@@ -609,7 +609,7 @@ mod copy_file {
         let size = 64 << 20;
         fs::File::create(dir.path().join("large")).expect("made").set_len(size).expect("grown");
         let arguments = serde_json::value::to_raw_value(&json!({"from": "/large", "to": "/copy"})).expect("plain data");
-        let call = || replica.registry.authorize(&principal("files"), "copy_file", Some(&arguments)).expect("allowed");
+        let call = || replica.registry.authorize(&principal("files"), "copy_file", Some(arguments.get())).expect("allowed");
         let (sender, mut reports) = tokio::sync::mpsc::channel(64);
         let caller = || Caller::new(principal("files"));
         call().run(Caller { reports: Reports::to(sender, true, None), ..caller() }).await.done().expect("done").expect("copied");

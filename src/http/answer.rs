@@ -21,7 +21,7 @@ use super::{listen_stream, respond, sse};
 use crate::auth::Principal;
 use crate::call::{Caller, Report, Reports};
 use crate::mcp::{
-    McpError, McpResult, Method, ProtocolVersion, ReportNotifications, Request, RequestId, ServerInfo, write_error, write_result,
+    McpError, McpResult, Method, ProtocolVersion, ReportNotifications, Request, RequestId, ResultWriter, write_error,
 };
 
 /// Reports that may wait for a slow client; more are dropped.
@@ -73,7 +73,7 @@ pub(super) async fn answer_in_batch(endpoint: &Endpoint, principal: &Arc<Princip
     };
     let request = Request { caller: Caller::new(Arc::clone(principal)), version, method, retry, session: None };
     match endpoint.service.clone().call(request).await {
-        Ok(result) => write_result(&id, version, &endpoint.info, &result),
+        Ok(result) => endpoint.writer.write(&id, version, &result),
         Err(error) => write_error(Some(&id), &error),
     }
 }
@@ -99,7 +99,7 @@ pub(super) fn finish(
 ) -> Response {
     match result {
         Ok(McpResult::Listening(listening)) => listen_stream::respond(listening, id.clone(), endpoint.shutdown.clone()),
-        Ok(result) => respond::json(StatusCode::OK, write_result(id, version, &endpoint.info, &result)),
+        Ok(result) => respond::json(StatusCode::OK, endpoint.writer.write(id, version, &result)),
         Err(error) => {
             respond::reject(&Rejection { id: Some(id.clone()), modern: version.is_modern(), error }, &endpoint.challenge)
         }
@@ -116,8 +116,8 @@ where
         Next::Report(first) => {
             let mut keep_alive = tokio::time::interval_at(Instant::now() + KEEP_ALIVE_EVERY, KEEP_ALIVE_EVERY);
             keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let info = Arc::clone(&endpoint.info);
-            sse::response(EventStream { first: Some(first), running: Some(running), keep_alive, id, version, info })
+            let writer = Arc::clone(&endpoint.writer);
+            sse::response(EventStream { first: Some(first), running: Some(running), keep_alive, id, version, writer })
         }
     }
 }
@@ -159,7 +159,7 @@ struct EventStream<F> {
     keep_alive: Interval,
     id: RequestId,
     version: ProtocolVersion,
-    info: Arc<ServerInfo>,
+    writer: Arc<ResultWriter>,
 }
 
 impl<F: Future<Output = Result<McpResult, McpError>>> Stream for EventStream<F> {
@@ -175,7 +175,7 @@ impl<F: Future<Output = Result<McpResult, McpError>>> Stream for EventStream<F> 
             Poll::Ready(Next::Result(result)) => {
                 self.running = None;
                 let message = match result {
-                    Ok(result) => write_result(&self.id, self.version, &self.info, &result),
+                    Ok(result) => self.writer.write(&self.id, self.version, &result),
                     Err(error) => write_error(Some(&self.id), &error),
                 };
                 Poll::Ready(Some(sse::event(&message)))

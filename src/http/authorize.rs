@@ -72,11 +72,11 @@ fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Aut
         Method::ListResources(cursor) => Method::ListResources(cursor),
         Method::ListTemplates => Method::ListTemplates,
         Method::CallTool(call) => {
-            let tool = features.tools.authorize(principal, &call.name, call.raw_arguments());
+            let tool = features.tools.authorize(principal, &call.name, call.arguments_json());
             Method::CallTool((tool.map_err(|denied| McpError::refusal(denied, "tool", &call.name))?, call))
         }
         Method::GetPrompt(call) => {
-            let prompt = features.prompts.authorize(principal, &call.name, call.raw_arguments());
+            let prompt = features.prompts.authorize(principal, &call.name, call.arguments_json());
             Method::GetPrompt((prompt.map_err(|denied| McpError::refusal(denied, "prompt", &call.name))?, call))
         }
         Method::ReadResource(uri) => Method::ReadResource(resource(features, principal, uri)?),

@@ -1,20 +1,13 @@
 //! One connection: finds out which protocol it speaks, and speaks it.
 
-use std::convert::Infallible;
 use std::io;
-use std::pin::pin;
 use std::time::Duration;
 
-use axum::body::Body;
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tower::ServiceExt as _;
 
-use super::http1;
 use super::router::Server;
 use super::shutdown::Shutdown;
+use super::{http1, http2};
 
 /// How long a client may take to send the head of a request; ends connections that send it drop by drop. It is also how
 /// long an idle connection is kept: longer than the 60 s after which common balancers close theirs, so that it is never
@@ -34,27 +27,12 @@ pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutd
     // Both on the heap: of a task's memory every state takes part.
     let ended = match protocol {
         Ok(Ok(Protocol::Http1)) => http1::serve(stream, server, stopping).await,
-        Ok(Ok(Protocol::Http2)) => Box::pin(serve_http2(stream, server, stopping)).await,
+        Ok(Ok(Protocol::Http2)) => Box::pin(http2::serve(stream, server, stopping)).await,
         Ok(Err(_)) | Err(_) => return,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
-}
-
-async fn serve_http2(stream: TcpStream, server: Server, mut stopping: Shutdown) -> Result<(), hyper::Error> {
-    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        let response = server.clone().oneshot(request.map(Body::new));
-        async move { response.await.map_err(|never: Infallible| never) }
-    });
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30)).max_concurrent_streams(256);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        ended = &mut connection => return ended,
-        () = stopping.begun() => connection.as_mut().graceful_shutdown(),
-    }
-    connection.await
 }
 
 enum Protocol {

@@ -26,7 +26,7 @@ use super::session;
 use super::shutdown::Shutdown;
 use crate::auth::Principal;
 use crate::mcp::legacy::{Calls, Sessions};
-use crate::mcp::{Dispatch, Method, ServerInfo};
+use crate::mcp::{Dispatch, McpError, Method, RequestId, ResultWriter};
 use crate::tools::HeaderParams;
 
 /// What every request needs.
@@ -41,8 +41,8 @@ pub(super) struct Endpoint {
     pub max_stream_age: Option<Duration>,
     /// The arguments that tool calls repeat in headers.
     pub header_params: Arc<HeaderParams>,
-    /// How the server names itself.
-    pub info: Arc<ServerInfo>,
+    /// How answers are written.
+    pub writer: Arc<ResultWriter>,
     /// What a caller without permission is told.
     pub challenge: Arc<Challenge>,
     /// When streams have to end.
@@ -141,6 +141,9 @@ async fn tell(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderM
     }
 }
 
+/// What the answers of one batch may take together, in bytes; the rest is refused.
+const MAX_BATCH_ANSWER: usize = 4 << 20;
+
 /// Answers a batch (2025-03-26) in order, as one array. The messages are independent: one that fails harms no other.
 async fn batch(endpoint: &Endpoint, principal: &Arc<Principal>, calls: Vec<Result<Call, Rejection>>) -> Response {
     let mut body = b"[".to_vec();
@@ -148,10 +151,16 @@ async fn batch(endpoint: &Endpoint, principal: &Arc<Principal>, calls: Vec<Resul
         if body.len() > 1 {
             body.push(b',');
         }
+        let call = if body.len() < MAX_BATCH_ANSWER { call } else { call.and_then(|call| Err(beyond_budget(call.id))) };
         body.extend_from_slice(&answer_in_batch(endpoint, principal, call).await);
     }
     body.push(b']');
     respond::json(StatusCode::OK, body)
+}
+
+fn beyond_budget(id: RequestId) -> Rejection {
+    let problem = "the answers before this one have filled the batch; send this request in a message of its own";
+    Rejection { id: Some(id), modern: false, error: McpError::Unavailable(problem.to_owned()) }
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -182,36 +191,20 @@ pub(super) fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
     })
 }
 
-async fn read_body(endpoint: &Endpoint, headers: &HeaderMap, mut body: Body) -> Result<Bytes, Refusal> {
+async fn read_body(endpoint: &Endpoint, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
     let limit = endpoint.max_request_bytes;
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let read = async {
         if declared.is_some_and(|length| length > limit) {
-            discard(&mut body, limit).await;
             return Err(Refusal::BodyTooLarge { limit });
         }
-        match Limited::new(&mut body, limit).collect().await {
+        match Limited::new(body, limit).collect().await {
             Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => {
-                discard(&mut body, limit).await;
-                Err(Refusal::BodyTooLarge { limit })
-            }
+            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge { limit }),
             Err(_) => Err(Refusal::BodyBroken),
         }
     };
     tokio::time::timeout(endpoint.body_timeout, read).await.unwrap_or(Err(Refusal::BodyTimeout))
-}
-
-/// Reads on for a while without keeping anything: a client that is still sending when the connection is closed never sees
-/// why. One that sends many times the limit has to do without.
-async fn discard(body: &mut Body, limit: usize) {
-    let mut left = limit.saturating_mul(4);
-    while let Some(Ok(frame)) = body.frame().await {
-        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-            Some(rest) => left = rest,
-            None => return,
-        }
-    }
 }
 
 /// The method's name for the log, and the tool's where one is called.

@@ -9,6 +9,7 @@ mod contain_panics;
 mod endpoint;
 mod health;
 mod http1;
+mod http2;
 mod listen;
 mod listen_stream;
 mod log;

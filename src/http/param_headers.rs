@@ -15,7 +15,7 @@ const LARGEST_INTEGER: f64 = 9_007_199_254_740_991.0;
 /// # Errors
 /// `HeaderMismatch` for the first that is missing, malformed, or says something else.
 pub(super) fn agree(headers: &MessageHeaders<'_>, params: &[HeaderParam], call: &Call) -> Result<(), McpError> {
-    let arguments = call.raw_arguments().and_then(|arguments| serde_json::from_str(arguments.get()).ok()).unwrap_or_default();
+    let arguments = call.arguments_json().and_then(|arguments| serde_json::from_str(arguments).ok()).unwrap_or_default();
     params.iter().try_for_each(|param| agree_on_one(headers, param, &arguments))
 }
 

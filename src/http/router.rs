@@ -28,7 +28,7 @@ use super::shutdown::Shutdown;
 use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
 use crate::auth::Authenticator;
 use crate::mcp::legacy::{Calls, SessionLimits, Sessions};
-use crate::mcp::{Dispatch, Features, RequestStates, ServerInfo, Tasks};
+use crate::mcp::{Dispatch, Features, RequestStates, ResultWriter, ServerInfo, Tasks};
 
 /// What the routes need besides the features.
 pub struct HttpOptions {
@@ -72,11 +72,11 @@ pub struct Routes {
 /// Makes the server.
 pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
     let header_params = Arc::new(features.tools.header_params());
-    let info = Arc::new(options.info);
+    let writer = Arc::new(ResultWriter::new(options.info));
     let sessions = Sessions::new(Arc::clone(&options.readiness.state), options.sessions);
     let dispatch = Dispatch::new(Arc::clone(&features), options.request_states, sessions.clone(), options.tasks);
     let service = AuthorizeLayer::new(Arc::clone(&features)).layer(dispatch);
-    let calls = Calls::new(sessions.clone(), features, Arc::clone(&info), BoxCloneSyncService::new(service.clone()));
+    let calls = Calls::new(sessions.clone(), features, Arc::clone(&writer), BoxCloneSyncService::new(service.clone()));
     let mcp = ServiceBuilder::new()
         .layer(OriginLayer::new(options.origins, &header_params))
         .layer(AuthenticateLayer::new(options.authenticator, &options.resource))
@@ -86,7 +86,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
             sessions,
             calls,
             max_stream_age: options.max_stream_age,
-            info,
+            writer,
             challenge: Arc::new(Challenge::new(&options.resource)),
             shutdown: options.shutdown,
             max_request_bytes: options.max_request_bytes,

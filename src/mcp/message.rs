@@ -64,7 +64,11 @@ impl RequestId {
 /// Is this JSON text a string or an integer (ids and progress tokens must be one)? A string with half of a surrogate pair
 /// in it is neither: many readers refuse it, and with it the whole answer that repeats it.
 pub(super) fn is_string_or_integer(json: &str) -> bool {
-    serde_json::from_str::<String>(json).is_ok() || json.parse::<i64>().is_ok() || json.parse::<u64>().is_ok()
+    if json.starts_with('"') {
+        serde_json::from_str::<Cow<'_, str>>(json).is_ok()
+    } else {
+        json.parse::<i64>().is_ok() || json.parse::<u64>().is_ok()
+    }
 }
 
 impl Serialize for RequestId {

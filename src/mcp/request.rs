@@ -144,10 +144,10 @@ pub struct Call {
 }
 
 impl Call {
-    /// The arguments as JSON.
+    /// The arguments as JSON text.
     #[must_use]
-    pub fn raw_arguments(&self) -> Option<&RawValue> {
-        self.arguments.as_ref().and_then(|arguments| serde_json::from_slice(arguments).ok())
+    pub fn arguments_json(&self) -> Option<&str> {
+        self.arguments.as_ref().and_then(|arguments| std::str::from_utf8(arguments).ok())
     }
 }
 

@@ -65,92 +65,151 @@ pub enum McpResult {
     },
 }
 
-/// The answer to a request that succeeded, as a whole JSON-RPC message.
-#[must_use]
-pub fn write_result(id: &RequestId, version: ProtocolVersion, info: &ServerInfo, result: &McpResult) -> Vec<u8> {
-    let modern = version.is_modern();
-    let titled = version.has_structured_content();
-    let caching = modern.then_some(Caching::LIST);
-    let envelope = Envelope { id, info: modern.then_some(info), result_type: "complete" };
-    match result {
-        McpResult::Discover => envelope.write(
-            1024,
-            &DiscoverResult {
-                supported_versions: ProtocolVersion::ALL.map(ProtocolVersion::as_str),
-                capabilities: Capabilities { extensions: Extensions::of(info), ..Capabilities::of(info) },
-                instructions: &info.instructions,
-                caching: Caching::LIST,
-            },
-        ),
-        McpResult::Initialize => envelope.write(
-            1024,
-            &InitializeResult {
-                protocol_version: version.as_str(),
-                capabilities: Capabilities::of(info),
-                server_info: Implementation::of(info, titled),
-                instructions: &info.instructions,
-            },
-        ),
-        // A stream is answered when it ends, see `Listening::end`.
-        McpResult::Empty | McpResult::Listening(_) => envelope.write(64, &Empty {}),
-        McpResult::ListTools(page) => {
-            let tools = page.items.iter().map(|tool| tool.json(titled)).collect::<Vec<_>>();
-            let size = tools.iter().map(|tool| tool.get().len() + 1).sum::<usize>() + 512;
-            envelope.write(size, &ListResult { items: Items::Tools(&tools), next_cursor: page.next_cursor.as_deref(), caching })
+/// Writes answers: whole JSON-RPC messages, each straight into one buffer.
+#[derive(Debug)]
+pub struct ResultWriter {
+    info: ServerInfo,
+    /// The member that every result of 2026-07-28 says with who gives it.
+    meta: String,
+}
+
+impl ResultWriter {
+    /// A writer for the server that names itself so.
+    #[must_use]
+    pub fn new(info: ServerInfo) -> Self {
+        let meta = ResultMeta { server_info: Implementation::of(&info, true) };
+        Self { meta: format!("\"_meta\":{}", to_raw(&meta).get()), info }
+    }
+
+    /// The answer to a request that succeeded.
+    #[must_use]
+    pub fn write(&self, id: &RequestId, version: ProtocolVersion, result: &McpResult) -> Vec<u8> {
+        let info = &self.info;
+        let modern = version.is_modern();
+        let titled = version.has_structured_content();
+        let caching = modern.then_some(Caching::LIST);
+        let answer = |kind, size, result: &dyn Fn(&mut Vec<u8>)| self.answer(id, modern.then_some(kind), size, result);
+        match result {
+            McpResult::Discover => {
+                let result = DiscoverResult {
+                    supported_versions: ProtocolVersion::ALL.map(ProtocolVersion::as_str),
+                    capabilities: Capabilities { extensions: Extensions::of(info), ..Capabilities::of(info) },
+                    instructions: &info.instructions,
+                    caching: Caching::LIST,
+                };
+                answer("complete", 1024, &|out| write_json(out, &result))
+            }
+            McpResult::Initialize => {
+                let result = InitializeResult {
+                    protocol_version: version.as_str(),
+                    capabilities: Capabilities::of(info),
+                    server_info: Implementation::of(info, titled),
+                    instructions: &info.instructions,
+                };
+                answer("complete", 1024, &|out| write_json(out, &result))
+            }
+            // A stream is answered when it ends, see `Listening::end`.
+            McpResult::Empty | McpResult::Listening(_) => answer("complete", 0, &|out| write_json(out, &Empty {})),
+            McpResult::ListTools(page) => {
+                let tools = page.items.iter().map(|tool| tool.json(titled)).collect::<Vec<_>>();
+                let size = tools.iter().map(|tool| tool.get().len() + 1).sum::<usize>() + 256;
+                let result = ListResult { items: Items::Tools(&tools), next_cursor: page.next_cursor.as_deref(), caching };
+                answer("complete", size, &|out| write_json(out, &result))
+            }
+            McpResult::ListPrompts(page) => {
+                let prompts = page.items.iter().map(|prompt| prompt.json(titled)).collect::<Vec<_>>();
+                let result = ListResult { items: Items::Prompts(&prompts), next_cursor: page.next_cursor.as_deref(), caching };
+                answer("complete", 4096, &|out| write_json(out, &result))
+            }
+            McpResult::ListResources(page) => {
+                let untitled = |resource: &Resource| Resource { title: None, ..resource.clone() };
+                let resources = either(&page.resources, titled, untitled);
+                // Files come and go.
+                let caching = modern.then_some(Caching { ttl_ms: 0, ..Caching::LIST });
+                let items = Items::Resources(&resources);
+                let result = ListResult { items, next_cursor: page.next_cursor.as_deref(), caching };
+                answer("complete", 16_384, &|out| write_json(out, &result))
+            }
+            McpResult::ListTemplates(templates) => {
+                let untitled = |template: &ResourceTemplate| ResourceTemplate { title: None, ..template.clone() };
+                let templates = either(templates, titled, untitled);
+                let result = ListResult { items: Items::ResourceTemplates(&templates), next_cursor: None, caching };
+                answer("complete", 1024, &|out| write_json(out, &result))
+            }
+            McpResult::ReadResource { contents, ttl_ms } => {
+                let size = contents.iter().map(ResourceContents::len).sum::<usize>();
+                let caching = modern.then_some(Caching { ttl_ms: *ttl_ms, ..Caching::LIST });
+                let result = ReadResourceResult { contents, caching };
+                answer("complete", with_escapes(size), &|out| write_json(out, &result))
+            }
+            McpResult::GetPrompt(prompt) => {
+                let unlinked =
+                    |message: &PromptMessage| PromptMessage { content: message.content.without_link(), ..message.clone() };
+                let messages = either(&prompt.messages, version.has_resource_links(), unlinked);
+                let result = GetPromptResult { description: prompt.description.as_deref(), messages: &messages };
+                answer("complete", 4096, &|out| write_json(out, &result))
+            }
+            McpResult::Complete(completion) => answer("complete", 1024, &|out| write_json(out, &CompleteResult { completion })),
+            McpResult::CallTool(result) => {
+                let content = either(&result.content, version.has_resource_links(), Content::without_link);
+                let structured = result.structured.as_deref().filter(|_| titled);
+                let result = CallToolResult { content: &content, structured, is_error: result.is_error };
+                answer("complete", result.size(), &|out| result.write(out))
+            }
+            McpResult::CreateTask(task) => answer("task", 512, &|out| write_json(out, &task.view())),
+            McpResult::GetTask(task) => answer("complete", 4096, &|out| write_json(out, &task.view())),
+            McpResult::InputRequired { questions, state, .. } => {
+                let result = InputRequiredResult { input_requests: questions, request_state: state.as_deref() };
+                answer("input_required", 4096, &|out| write_json(out, &result))
+            }
         }
-        McpResult::ListPrompts(page) => {
-            let prompts = page.items.iter().map(|prompt| prompt.json(titled)).collect::<Vec<_>>();
-            let next_cursor = page.next_cursor.as_deref();
-            envelope.write(4096, &ListResult { items: Items::Prompts(&prompts), next_cursor, caching })
+    }
+
+    /// A whole message around a result, which `write_result` writes as an object of about `size` bytes. In 2026-07-28 the
+    /// result is of a `kind`.
+    fn answer(&self, id: &RequestId, kind: Option<&str>, size: usize, write_result: &dyn Fn(&mut Vec<u8>)) -> Vec<u8> {
+        let id = id.as_json();
+        let mut out = Vec::with_capacity(size + id.len() + self.meta.len() + 128);
+        for part in ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"result\":"] {
+            out.extend_from_slice(part.as_bytes());
         }
-        McpResult::ListResources(page) => {
-            let untitled = |resource: &Resource| Resource { title: None, ..resource.clone() };
-            let resources = either(&page.resources, titled, untitled);
-            let items = Items::Resources(&resources);
-            // Files come and go.
-            let caching = modern.then_some(Caching { ttl_ms: 0, ..Caching::LIST });
-            envelope.write(16_384, &ListResult { items, next_cursor: page.next_cursor.as_deref(), caching })
+        let start = out.len();
+        if let Some(kind) = kind {
+            for part in ["{\"resultType\":\"", kind, "\",", &self.meta] {
+                out.extend_from_slice(part.as_bytes());
+            }
+            write_members(&mut out, write_result);
+        } else {
+            write_result(&mut out);
         }
-        McpResult::ListTemplates(templates) => {
-            let untitled = |template: &ResourceTemplate| ResourceTemplate { title: None, ..template.clone() };
-            let templates = either(templates, titled, untitled);
-            envelope.write(1024, &ListResult { items: Items::ResourceTemplates(&templates), next_cursor: None, caching })
-        }
-        McpResult::ReadResource { contents, ttl_ms } => {
-            let size = contents.iter().map(ResourceContents::len).sum::<usize>();
-            let caching = modern.then_some(Caching { ttl_ms: *ttl_ms, ..Caching::LIST });
-            envelope.write(size + size / 10 + 512, &ReadResourceResult { contents, caching })
-        }
-        McpResult::GetPrompt(prompt) => {
-            let unlinked = |message: &PromptMessage| PromptMessage { content: message.content.without_link(), ..message.clone() };
-            let messages = either(&prompt.messages, version.has_resource_links(), unlinked);
-            envelope.write(4096, &GetPromptResult { description: prompt.description.as_deref(), messages: &messages })
-        }
-        McpResult::Complete(completion) => envelope.write(1024, &CompleteResult { completion }),
-        McpResult::CallTool(result) => {
-            // Escapes make text longer; a tenth more is room for the line ends of ordinary text.
-            let text = result.content.iter().map(Content::len).sum::<usize>();
-            let structured = result.structured.as_deref().filter(|_| titled);
-            let size = text + text / 10 + structured.map_or(0, |structured| structured.get().len()) + 512;
-            let content = either(&result.content, version.has_resource_links(), Content::without_link);
-            envelope.write(size, &CallToolResult { content: &content, structured_content: structured, is_error: result.is_error })
-        }
-        McpResult::CreateTask(task) => Envelope { result_type: "task", ..envelope }.write(512, &task.view()),
-        McpResult::GetTask(task) => envelope.write(4096, &task.view()),
-        McpResult::InputRequired { questions, state, .. } => {
-            let envelope = Envelope { result_type: "input_required", ..envelope };
-            envelope.write(4096, &InputRequiredResult { input_requests: questions, request_state: state.as_deref() })
-        }
+        debug_assert!(out[start] == b'{', "a result is an object");
+        out.push(b'}');
+        out
+    }
+}
+
+/// Goes on with the object that `out` ends in, which has members already: adds those of the object that `write_object`
+/// writes, and closes it.
+fn write_members(out: &mut Vec<u8>, write_object: &dyn Fn(&mut Vec<u8>)) {
+    let start = out.len();
+    write_object(out);
+    if out.len() == start + "{}".len() {
+        out.remove(start);
+    } else {
+        out[start] = b',';
     }
 }
 
 /// A tool's result as it stands in a completed task.
 pub(super) fn tool_result_json(result: &ToolResult) -> Box<RawValue> {
-    let structured_content = result.structured.as_deref();
-    to_raw(&TypedResult {
-        result_type: "complete",
-        result: CallToolResult { content: &result.content, structured_content, is_error: result.is_error },
-    })
+    let structured = result.structured.as_deref();
+    let result = CallToolResult { content: &result.content, structured, is_error: result.is_error };
+    let mut out = b"{\"resultType\":\"complete\"".to_vec();
+    write_members(&mut out, &|out| result.write(out));
+    #[expect(clippy::expect_used, reason = "what was written is JSON, which is UTF-8")]
+    let text = String::from_utf8(out).expect("JSON is UTF-8");
+    #[expect(clippy::expect_used, reason = "an object was written")]
+    RawValue::from_string(text).expect("a result is JSON")
 }
 
 /// An error as it stands in a failed task.
@@ -161,7 +220,9 @@ pub(super) fn error_json(error: &McpError) -> Box<RawValue> {
 /// The answer to a request that failed. Without an id when the id could not be read (2026-07-28, basic, "Error Responses").
 #[must_use]
 pub fn write_error(id: Option<&RequestId>, error: &McpError) -> Vec<u8> {
-    to_json(256, &ErrorResponse { jsonrpc: "2.0", id: id.map(as_raw), error: ErrorObject::of(error) })
+    let mut out = Vec::with_capacity(256);
+    write_json(&mut out, &ErrorResponse { jsonrpc: "2.0", id: id.map(as_raw), error: ErrorObject::of(error) });
+    out
 }
 
 /// The items as they are, or each in the form of an older revision.
@@ -174,67 +235,19 @@ fn as_raw(id: &RequestId) -> &RawValue {
     serde_json::from_str(id.as_json()).expect("an id is JSON")
 }
 
-/// What every answer has, in the form of the revision.
-struct Envelope<'a> {
-    id: &'a RequestId,
-    /// In 2026-07-28 every result says who gives it, and what kind of result it is.
-    info: Option<&'a ServerInfo>,
-    result_type: &'static str,
-}
-
-impl Envelope<'_> {
-    /// The whole message; `size` is about how long it will be, in bytes.
-    fn write<R: Serialize>(&self, size: usize, result: &R) -> Vec<u8> {
-        let modern = self.info.map(|info| Modern {
-            result_type: self.result_type,
-            meta: ResultMeta { server_info: Implementation::of(info, true) },
-        });
-        to_json(size, &Response { jsonrpc: "2.0", id: as_raw(self.id), result: WithModern { modern, result } })
-    }
-}
-
-fn to_json<T: Serialize>(size: usize, value: &T) -> Vec<u8> {
-    let mut buffer = Vec::with_capacity(size);
+fn write_json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
     #[expect(clippy::expect_used, reason = "writing plain data to memory does not fail")]
-    serde_json::to_writer(&mut buffer, value).expect("an answer is plain data");
-    buffer
+    serde_json::to_writer(out, value).expect("an answer is plain data");
+}
+
+/// Escapes make text longer; a tenth more is room for the line ends of ordinary text.
+fn with_escapes(text: usize) -> usize {
+    text + text / 10 + 256
 }
 
 fn to_raw<T: Serialize>(value: &T) -> Box<RawValue> {
     #[expect(clippy::expect_used, reason = "plain data can be written as JSON")]
     serde_json::value::to_raw_value(value).expect("an answer is plain data")
-}
-
-#[derive(Serialize)]
-struct TypedResult<'a> {
-    #[serde(rename = "resultType")]
-    result_type: &'static str,
-    #[serde(flatten)]
-    result: CallToolResult<'a>,
-}
-
-#[derive(Serialize)]
-struct Response<'a, R> {
-    jsonrpc: &'static str,
-    id: &'a RawValue,
-    result: WithModern<'a, R>,
-}
-
-#[derive(Serialize)]
-struct WithModern<'a, R> {
-    #[serde(flatten)]
-    modern: Option<Modern<'a>>,
-    #[serde(flatten)]
-    result: &'a R,
-}
-
-/// What every result of 2026-07-28 carries.
-#[derive(Serialize)]
-struct Modern<'a> {
-    #[serde(rename = "resultType")]
-    result_type: &'static str,
-    #[serde(rename = "_meta")]
-    meta: ResultMeta<'a>,
 }
 
 #[derive(Serialize)]
@@ -389,13 +402,43 @@ struct InputRequiredResult<'a> {
     request_state: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
+/// A tool's result, as the revision has it.
 struct CallToolResult<'a> {
     content: &'a [Content],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    structured_content: Option<&'a RawValue>,
+    structured: Option<&'a RawValue>,
     is_error: bool,
+}
+
+impl CallToolResult<'_> {
+    /// About how many bytes it takes.
+    fn size(&self) -> usize {
+        with_escapes(self.content.iter().map(Content::len).sum()) + self.structured.map_or(0, |structured| structured.get().len())
+    }
+
+    /// By hand, because the texts are most of nearly every answer: escaping them with SIMD takes a tenth of the
+    /// instructions that serde_json takes for a page of a file.
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"content\":[");
+        for (index, content) in self.content.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            match content {
+                Content::Text { text } => {
+                    out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+                    json_escape_simd::escape_into(text, out);
+                    out.push(b'}');
+                }
+                other => write_json(out, other),
+            }
+        }
+        out.push(b']');
+        if let Some(structured) = self.structured {
+            out.extend_from_slice(b",\"structuredContent\":");
+            out.extend_from_slice(structured.get().as_bytes());
+        }
+        out.extend_from_slice(if self.is_error { b",\"isError\":true}" } else { b",\"isError\":false}" });
+    }
 }
 
 #[derive(Serialize)]

@@ -107,7 +107,7 @@ impl Tasks {
         let seat = self.0.seats.take(caller.principal.owner()).ok_or_else(busy)?;
         let new = NewTask {
             tool: call.name.clone(),
-            arguments: call.raw_arguments().map(ToOwned::to_owned),
+            arguments: call.arguments_json().and_then(|arguments| serde_json::from_str(arguments).ok()),
             capabilities: (*caller.capabilities).clone(),
             answers: caller.answers.clone(),
             ttl: self.0.ttl,

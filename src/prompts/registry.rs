@@ -7,7 +7,6 @@ use std::time::Duration;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::{Prompt, PromptOutput, PromptSpec};
 use crate::auth::{Denied, Principal};
@@ -120,12 +119,7 @@ impl PromptRegistry {
     ///
     /// # Errors
     /// [`Denied`]. Arguments that cannot be read are no denial: the prompt is allowed and fails.
-    pub fn authorize(
-        &self,
-        principal: &Arc<Principal>,
-        name: &str,
-        arguments: Option<&RawValue>,
-    ) -> Result<AuthorizedPrompt, Denied> {
+    pub fn authorize(&self, principal: &Arc<Principal>, name: &str, arguments: Option<&str>) -> Result<AuthorizedPrompt, Denied> {
         let registered = self.find(name).ok_or(Denied::Unknown)?;
         let spec = registered.description.spec;
         principal.must_hold(spec.scopes, name)?;
@@ -190,8 +184,8 @@ impl std::fmt::Debug for AuthorizedPrompt {
     }
 }
 
-fn read_arguments(arguments: Option<&RawValue>) -> Result<PromptArguments, ToolError> {
-    let text = arguments.map_or("{}", RawValue::get);
+fn read_arguments(arguments: Option<&str>) -> Result<PromptArguments, ToolError> {
+    let text = arguments.unwrap_or("{}");
     serde_json::from_str(text)
         .map_err(|_| ToolError::new(ToolErrorKind::InvalidArgument, "`arguments` of a prompt are strings by name"))
 }

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use super::header_param::header_params;
 use super::schema::{input_schema, output_schema};
 use super::{Effect, HeaderParam, HeaderParams, Tool, ToolOutput, ToolResult, ToolSpec};
@@ -52,7 +50,7 @@ trait Runnable: Send {
 }
 
 trait ErasedTool: Send + Sync {
-    fn prepare(self: Arc<Self>, principal: &Principal, arguments: Option<&RawValue>) -> Result<PreparedCall, String>;
+    fn prepare(self: Arc<Self>, principal: &Principal, arguments: Option<&str>) -> Result<PreparedCall, String>;
 }
 
 struct WithArgs<T: Tool> {
@@ -74,7 +72,7 @@ impl<T: Tool> Runnable for WithArgs<T> {
 }
 
 impl<T: Tool> ErasedTool for T {
-    fn prepare(self: Arc<Self>, principal: &Principal, arguments: Option<&RawValue>) -> Result<PreparedCall, String> {
+    fn prepare(self: Arc<Self>, principal: &Principal, arguments: Option<&str>) -> Result<PreparedCall, String> {
         let args = match decode::<T>(arguments) {
             Ok(args) => args,
             Err(error) => return Ok(Err(error)),
@@ -91,8 +89,12 @@ impl<T: Tool> ErasedTool for T {
 /// What is wrong with arguments quotes them, and they may be as long as a body.
 const MAX_QUOTED_CHARS: usize = 300;
 
-fn decode<T: Tool>(arguments: Option<&RawValue>) -> Result<T::Args, ToolError> {
-    let text = arguments.map_or("{}", RawValue::get);
+fn decode<T: Tool>(arguments: Option<&str>) -> Result<T::Args, ToolError> {
+    let text = arguments.unwrap_or("{}");
+    if let Ok(args) = serde_json::from_str(text) {
+        return Ok(args);
+    }
+    // Read again, now noting the way to every value, which costs more than reading.
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path: String = error.path().to_string().chars().take(MAX_QUOTED_CHARS).collect();
@@ -170,12 +172,7 @@ impl ToolRegistry {
     ///
     /// # Errors
     /// [`Denied`]. Arguments that cannot be decoded are no denial: the call is allowed and fails as a [`ToolError`].
-    pub fn authorize(
-        &self,
-        principal: &Arc<Principal>,
-        name: &str,
-        arguments: Option<&RawValue>,
-    ) -> Result<AuthorizedTool, Denied> {
+    pub fn authorize(&self, principal: &Arc<Principal>, name: &str, arguments: Option<&str>) -> Result<AuthorizedTool, Denied> {
         let registered = self.find(name).ok_or(Denied::Unknown)?;
         let spec = registered.description.spec;
         principal.must_hold(spec.scopes, name)?;

@@ -75,7 +75,7 @@ impl Served {
 
     pub(crate) fn call_raw(&self, caller: &Arc<Principal>, tool: &str, arguments: &str) -> Result<ToolResult, Failure> {
         let arguments = RawValue::from_string(arguments.to_owned()).unwrap();
-        let call = self.registry.authorize(caller, tool, Some(&arguments)).map_err(Failure::Denied)?;
+        let call = self.registry.authorize(caller, tool, Some(arguments.get())).map_err(Failure::Denied)?;
         let round = self.runtime.block_on(call.run(Caller::new(Arc::clone(caller))));
         round.done().expect("asks for nothing").map_err(Failure::Tool)
     }

@@ -70,7 +70,7 @@ impl Server {
 
     pub(crate) async fn call_reporting(&self, tool: &str, args: Value, reports: Reports) -> Result<Page, ToolError> {
         let args = serde_json::value::to_raw_value(&args).expect("JSON");
-        let call = self.tools.authorize(&self.principal, tool, Some(&args)).expect("allowed");
+        let call = self.tools.authorize(&self.principal, tool, Some(args.get())).expect("allowed");
         let ToolResult { content, structured, is_error } = {
             let caller = Caller { reports, ..Caller::new(Arc::clone(&self.principal)) };
             call.run(caller).await.done().expect("nothing is asked")?

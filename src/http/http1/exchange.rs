@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, EXPECT};
 use http::{HeaderMap, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tower::ServiceExt as _;
 
 use super::exchanges::{Exchanges, ResponseBody};
-use super::wire::Wire;
+use super::wire::{STALLED_AFTER, Wire};
 use crate::http::router::Server;
 use crate::http::shutdown::Shutdown;
 use crate::http::sse::Events;
@@ -46,7 +46,7 @@ pub(super) enum After {
 
 /// Serves requests until the connection falls idle or becomes a stream of events.
 pub(super) async fn exchange(wire: Wire, server: &Server, stopping: &mut Shutdown) -> Result<After, hyper::Error> {
-    let (exchanges, blocked) = (Exchanges::default(), wire.blocked());
+    let (exchanges, outflow) = (Exchanges::default(), wire.outflow());
     let service = {
         let exchanges = exchanges.clone();
         hyper::service::service_fn(move |request| answer(server.clone(), exchanges.clone(), request))
@@ -55,10 +55,11 @@ pub(super) async fn exchange(wire: Wire, server: &Server, stopping: &mut Shutdow
     let mut look = interval_at(Instant::now() + IDLE_AFTER, IDLE_AFTER);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut begun, mut closing) = (0, false);
+    let (mut written, mut moved) = (0, Instant::now());
     loop {
         let served = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending if exchanges.holds() && !blocked.get() => Poll::Ready(None),
+            Poll::Pending if exchanges.holds() && !outflow.is_blocked() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
         tokio::select! {
@@ -72,7 +73,12 @@ pub(super) async fn exchange(wire: Wire, server: &Server, stopping: &mut Shutdow
                 Pin::new(&mut connection).graceful_shutdown();
             }
             _ = look.tick() => {
-                if exchanges.at_rest() && !blocked.get() && begun == exchanges.begun() {
+                if !outflow.is_blocked() || written != outflow.written() {
+                    (written, moved) = (outflow.written(), Instant::now());
+                } else if moved.elapsed() >= STALLED_AFTER {
+                    return Ok(After::Closed);
+                }
+                if exchanges.at_rest() && !outflow.is_blocked() && begun == exchanges.begun() {
                     break;
                 }
                 begun = exchanges.begun();
@@ -94,9 +100,11 @@ async fn answer(
     request: http::Request<Incoming>,
 ) -> Result<http::Response<ResponseBody>, Infallible> {
     let can_hold = request.version() == Version::HTTP_11 && !asks_to_close(request.headers());
+    let waits = request.headers().contains_key(EXPECT);
     let (head, body) = request.into_parts();
     let (body, open) = exchanges.begin(body);
     let response = server.oneshot(http::Request::from_parts(head, Body::new(body))).await?;
+    exchanges.read_to_the_end(waits).await;
     let held = can_hold && response.extensions().get::<Events>().is_some();
     Ok(response.map(|body| ResponseBody { body: if held { exchanges.hold(body) } else { Some(body) }, _open: open }))
 }

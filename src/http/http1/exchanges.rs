@@ -3,11 +3,18 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+
+/// What is read of a body that nobody wants, in bytes; a client that sends more has to do without an answer.
+const MAX_DISCARDED: usize = 16 << 20;
+/// How long that may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Shared by the driver of a connection and the bodies of the exchange under way; one task touches it.
 #[derive(Clone, Default)]
@@ -20,6 +27,8 @@ struct State {
     open: bool,
     /// The body of the last request has not been read to its end.
     unread: bool,
+    /// What was left of it when it was let go.
+    rest: Option<Rest>,
     /// An answer's body that hyper shall not send.
     events: Option<Body>,
 }
@@ -30,9 +39,33 @@ impl Exchanges {
         let mut state = self.state();
         state.begun += 1;
         state.open = true;
-        state.unread = !http_body::Body::is_end_stream(&body);
-        let unread = state.unread.then(|| self.clone());
-        (RequestBody { body, unread }, Open(self.clone()))
+        state.unread = !body.is_end_stream();
+        state.rest = None;
+        (RequestBody { body: Some(body), touched: false, exchanges: self.clone() }, Open(self.clone()))
+    }
+
+    /// Reads what the handler left of the request's body, within limits, and keeps nothing of it. hyper would close a
+    /// connection on which something is left, and a client that is still sending then never sees the answer; a balancer
+    /// would even take the server for dead. A client that `waits` for the word to go on and was not given it will send
+    /// nothing when it sees an answer (RFC 9110, section 10.1.1).
+    pub(super) async fn read_to_the_end(&self, waits: bool) {
+        let Some(Rest { body: mut rest, touched }) = self.state().rest.take() else { return };
+        if waits && !touched {
+            return;
+        }
+        let read = async {
+            let mut left = MAX_DISCARDED;
+            while let Some(Ok(frame)) = rest.frame().await {
+                match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                    Some(less) => left = less,
+                    None => return false,
+                }
+            }
+            rest.is_end_stream()
+        };
+        if tokio::time::timeout(DISCARD_TIMEOUT, read).await == Ok(true) {
+            self.state().unread = false;
+        }
     }
 
     /// How many requests have come.
@@ -81,10 +114,26 @@ impl Drop for Open {
     }
 }
 
-/// The body of a request, which notes its end.
+/// The body of a request, which notes its end, or gives back what is left of it.
 pub(super) struct RequestBody {
+    body: Option<Incoming>,
+    touched: bool,
+    exchanges: Exchanges,
+}
+
+struct Rest {
     body: Incoming,
-    unread: Option<Exchanges>,
+    /// Has somebody begun to read? The client was then told to go on, if it waited for that.
+    touched: bool,
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let mut state = self.exchanges.state();
+        if state.unread {
+            state.rest = self.body.take().map(|body| Rest { body, touched: self.touched });
+        }
+    }
 }
 
 impl http_body::Body for RequestBody {
@@ -92,21 +141,21 @@ impl http_body::Body for RequestBody {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(None) = &frame
-            && let Some(exchanges) = self.unread.take()
-        {
-            exchanges.state().unread = false;
+        self.touched = true;
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = Pin::new(body).poll_frame(cx);
+        if let Poll::Ready(None) = &frame {
+            self.exchanges.state().unread = false;
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
     }
 }
 

@@ -3,13 +3,16 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+/// A client that takes nothing for so long is taken for dead: what it has not read costs memory.
+pub(super) const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// What a client may send ahead while a stream of events goes to it, in bytes; more stays in the socket.
 const MAX_AHEAD: usize = 4096;
 
@@ -17,29 +20,41 @@ const MAX_AHEAD: usize = 4096;
 pub(super) struct Wire {
     socket: TokioIo<TcpStream>,
     ahead: Vec<u8>,
-    blocked: Blocked,
+    outflow: Outflow,
 }
 
-/// Does the socket take no more at the moment? Known from outside while hyper has the socket.
+/// What has been written, as it is known from outside while hyper has the socket.
 #[derive(Clone, Default)]
-pub(super) struct Blocked(Arc<AtomicBool>);
+pub(super) struct Outflow(Arc<(AtomicBool, AtomicUsize)>);
 
-impl Blocked {
-    /// The state after the last write.
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+impl Outflow {
+    /// Did the socket take less than it was given last?
+    pub(super) fn is_blocked(&self) -> bool {
+        self.0.0.load(Ordering::Relaxed)
+    }
+
+    /// Grows with every byte; wraps around.
+    pub(super) fn written(&self) -> usize {
+        self.0.1.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, outcome: &Poll<io::Result<usize>>) {
+        self.0.0.store(outcome.is_pending(), Ordering::Relaxed);
+        if let Poll::Ready(Ok(written)) = outcome {
+            self.0.1.fetch_add(*written, Ordering::Relaxed);
+        }
     }
 }
 
 impl Wire {
     /// A socket of which nothing has been read.
     pub(super) fn new(socket: TcpStream) -> Self {
-        Self { socket: TokioIo::new(socket), ahead: Vec::new(), blocked: Blocked::default() }
+        Self { socket: TokioIo::new(socket), ahead: Vec::new(), outflow: Outflow::default() }
     }
 
-    /// Tells whether something could not be written yet.
-    pub(super) fn blocked(&self) -> Blocked {
-        self.blocked.clone()
+    /// Tells how writing goes.
+    pub(super) fn outflow(&self) -> Outflow {
+        self.outflow.clone()
     }
 
     /// Takes back what hyper had read and not used.
@@ -52,14 +67,14 @@ impl Wire {
         self.socket.inner().readable().await
     }
 
-    /// Writes all of it, unless the client goes away.
+    /// Writes all of it, unless the client goes away or takes nothing for [`STALLED_AFTER`].
     pub(super) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.socket.inner().try_write(bytes) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     tokio::select! {
-                        writable = self.socket.inner().writable() => writable?,
+                        writable = tokio::time::timeout(STALLED_AFTER, self.socket.inner().writable()) => writable??,
                         gone = Self::client_gone(self.socket.inner(), &mut self.ahead) => return Err(gone),
                     }
                 }
@@ -90,11 +105,6 @@ impl Wire {
         }
         std::future::pending().await
     }
-
-    fn note<T>(&self, outcome: Poll<T>) -> Poll<T> {
-        self.blocked.0.store(outcome.is_pending(), Ordering::Relaxed);
-        outcome
-    }
 }
 
 impl Read for Wire {
@@ -115,12 +125,14 @@ impl Read for Wire {
 impl Write for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, buf);
-        self.note(written)
+        self.outflow.note(&written);
+        written
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
-        self.note(written)
+        self.outflow.note(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

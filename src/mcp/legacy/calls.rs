@@ -20,7 +20,7 @@ use super::signals::Signals;
 use super::{EventName, Session, Sessions};
 use crate::auth::Principal;
 use crate::call::{Answers, Caller, Reports};
-use crate::mcp::{Features, McpError, McpResult, Method, Named, ReportNotifications, Request, RequestId, Retry, ServerInfo};
+use crate::mcp::{Features, McpError, McpResult, Method, Named, ReportNotifications, Request, RequestId, ResultWriter, Retry};
 use crate::state::{Lease, LogLimits, Once, SharedState, StateError, member_key};
 
 /// Reports that may wait to be written; more are dropped.
@@ -43,7 +43,7 @@ pub struct Calls(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) sessions: Sessions,
     pub(super) features: Arc<Features>,
-    pub(super) info: Arc<ServerInfo>,
+    pub(super) writer: Arc<ResultWriter>,
     service: BoxCloneSyncService<Request<Named>, McpResult, McpError>,
     pub(super) signals: Signals,
 }
@@ -78,7 +78,7 @@ impl Calls {
     pub fn new(
         sessions: Sessions,
         features: Arc<Features>,
-        info: Arc<ServerInfo>,
+        writer: Arc<ResultWriter>,
         service: BoxCloneSyncService<Request<Named>, McpResult, McpError>,
     ) -> Self {
         let signals = Signals::default();
@@ -88,7 +88,7 @@ impl Calls {
                 stopped.stop(name);
             }
         });
-        Self(Arc::new(Inner { sessions, features, info, service, signals }))
+        Self(Arc::new(Inner { sessions, features, writer, service, signals }))
     }
 
     /// Runs a call. Until it reports or asks something it runs within this very future: dropping that cancels the work,

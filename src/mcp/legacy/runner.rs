@@ -14,9 +14,7 @@ use super::run::{Run, Step};
 use super::signals::Stop;
 use crate::auth::Principal;
 use crate::call::{Answers, InputRequests, ToolError, ToolErrorKind};
-use crate::mcp::{
-    McpError, McpResult, Message, Method, Named, Params, ReportNotifications, RequestId, write_error, write_result,
-};
+use crate::mcp::{McpError, McpResult, Message, Method, Named, Params, ReportNotifications, RequestId, write_error};
 use crate::state::{Lease, Once, StateError, StateFuture};
 use crate::tools::{Effect, ToolResult};
 
@@ -254,7 +252,7 @@ impl Calls {
     /// The call is over: its response goes out, once, whoever else may have run it.
     async fn finish(&self, held: Held, outcome: Result<McpResult, McpError>) -> Result<(), StateError> {
         let response = match outcome {
-            Ok(result) => write_result(&held.request, held.session.version, &self.0.info, &result),
+            Ok(result) => self.0.writer.write(&held.request, held.session.version, &result),
             Err(error) => write_error(Some(&held.request), &error),
         };
         let last = Event::Last(response.into());

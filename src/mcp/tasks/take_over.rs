@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
+
 use super::Tasks;
 use super::record::{TaskRecord, TaskState};
 use super::run::{Run, Stopping, abandoned, fail};
@@ -96,7 +98,7 @@ impl Tasks {
 
     /// May the call of this task run now, for the one who looks at it? Rights may have changed since it was made.
     fn next_run(&self, record: &TaskRecord, principal: &Arc<Principal>) -> Result<AuthorizedTool, McpError> {
-        let tool = self.0.features.tools.authorize(principal, &record.tool, record.arguments.as_deref());
+        let tool = self.0.features.tools.authorize(principal, &record.tool, record.arguments.as_deref().map(RawValue::get));
         let tool = tool.map_err(|denied| McpError::refusal(denied, "tool", &record.tool))?;
         let was_interrupted = matches!(record.state, TaskState::Working { run: Some(_) });
         let may_repeat = tool.spec().effect.is_idempotent() && record.interruptions < MAX_INTERRUPTIONS;

@@ -1,0 +1,123 @@
+//! One HTTP/2 connection (RFC 9113).
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tower::ServiceExt as _;
+
+use super::router::Server;
+use super::shutdown::Shutdown;
+use super::sse::Events;
+
+/// Calls that one connection may have under way: balancers use several connections.
+const MAX_STREAMS: u32 = 64;
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// How long a client may take to read an answer; what it has not read costs memory.
+const MAX_UNREAD: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Serves the connection until the client or the server goes away.
+pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutdown) -> Result<(), hyper::Error> {
+    let unread = Unread::default();
+    let service = {
+        let unread = unread.clone();
+        hyper::service::service_fn(move |request: http::Request<Incoming>| {
+            let (response, unread) = (server.clone().oneshot(request.map(Body::new)), unread.clone());
+            async move {
+                let response = response.await?;
+                // A stream of events is read as it comes, and hyper takes nothing from it before there is room.
+                let place = response.extensions().get::<Events>().is_none().then(|| unread.begin());
+                Ok::<_, Infallible>(response.map(|body| Answer { body, _place: place }))
+            }
+        })
+    };
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).max_concurrent_streams(MAX_STREAMS);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut closing = false;
+    loop {
+        tokio::select! {
+            ended = &mut connection => return ended,
+            () = stopping.begun(), if !closing => {
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = tokio::time::sleep(LOOK_EVERY) => {
+                if unread.oldest().is_some_and(|begun| begun.elapsed() >= MAX_UNREAD) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// The answers of a connection that have not been read to their end, by when they were given.
+#[derive(Clone, Default)]
+struct Unread(Arc<Mutex<Answers>>);
+
+#[derive(Default)]
+struct Answers {
+    next: u64,
+    begun: BTreeMap<u64, Instant>,
+}
+
+impl Unread {
+    fn begin(&self) -> Place {
+        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = answers.next;
+        answers.next += 1;
+        answers.begun.insert(number, Instant::now());
+        Place { unread: self.clone(), number }
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).begun.values().next().copied()
+    }
+}
+
+/// An answer's place among those that are unread, until it is dropped.
+struct Place {
+    unread: Unread,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.unread.0.lock().unwrap_or_else(PoisonError::into_inner).begun.remove(&self.number);
+    }
+}
+
+/// The body of an answer; hyper drops it when the last of it is on its way.
+struct Answer {
+    body: Body,
+    _place: Option<Place>,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
