@@ -18,7 +18,7 @@ use super::challenge::Challenge;
 use super::log::Summary;
 use super::read_message::{Call, Incoming, Rejection, Told, no_batches, read_message};
 use super::respond::{self, Refusal};
-use super::session;
+use super::session::{self, Found};
 use super::shutdown::Shutdown;
 use crate::auth::Principal;
 use crate::mcp::legacy::{Calls, Sessions};
@@ -85,10 +85,10 @@ async fn respond(
         }
         Ok(Incoming::Batch { calls, told }) if calls.is_empty() => Ok(tell(endpoint, &principal, headers, told).await),
         Ok(Incoming::Batch { calls, told }) => Ok(match session::tell(endpoint, &principal, headers, told).await {
-            Ok(session) if session.as_ref().is_some_and(|session| !session.version.has_batches()) => {
+            Ok(Found::Session(session)) if !session.version.has_batches() => {
                 respond::reject(&Rejection { id: None, modern: false, error: no_batches() }, &endpoint.challenge)
             }
-            Ok(_) => batch(endpoint, &principal, calls).await,
+            Ok(found) => batch(endpoint, &principal, &found, calls).await,
             Err(refused) => refused,
         }),
     }
@@ -102,16 +102,16 @@ async fn tell(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderM
 }
 
 /// Answers a batch (2025-03-26) in order, as one array. The messages are independent: one that fails harms no other.
-async fn batch(endpoint: &Endpoint, principal: &Arc<Principal>, calls: Vec<Result<Call, Rejection>>) -> Response {
-    let mut body = b"[".to_vec();
+async fn batch(endpoint: &Endpoint, principal: &Arc<Principal>, found: &Found, calls: Vec<Result<Call, Rejection>>) -> Response {
+    let mut answers = Vec::new();
     for call in calls {
-        if body.len() > 1 {
-            body.push(b',');
-        }
-        body.extend_from_slice(&answer_in_batch(endpoint, principal, call).await);
+        answers.extend(answer_in_batch(endpoint, principal, found, call).await);
     }
-    body.push(b']');
-    respond::json(StatusCode::OK, body)
+    if answers.is_empty() {
+        // All of them were cancelled.
+        return respond::accepted();
+    }
+    respond::json(StatusCode::OK, [b"[", answers.join(&b',').as_slice(), b"]"].concat())
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
