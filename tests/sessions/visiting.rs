@@ -41,10 +41,10 @@ async fn a_call_waits_until_all_is_done_on_the_page() {
         let (failed, text) = said(reply.result());
         assert!(failed && text.contains(expected), "{action}: {text}");
     }
-    let again = retry(world.two(), first, "visit 0", json!({"action": "accept"})).await;
+    let accepted = json!({"action": "accept", "content": {"password": "typed into the client"}});
+    let again = retry(world.two(), first, "visit 0", accepted.clone()).await;
     assert_eq!(again.result()["inputRequests"], json!({"visit 1": question}), "the user went there, and did nothing");
     world.gate.connected.store(true, Ordering::SeqCst);
-    let accepted = json!({"action": "accept", "content": {"password": "typed into the client"}});
     let done = retry(world.one(), &again.result()["requestState"], "visit 1", accepted).await;
     assert_eq!(said(done.result()), (false, "connected, with 0 fields"), "a page is no form");
     world.stop().await;
@@ -89,7 +89,7 @@ async fn a_session_sends_its_user_to_a_page() {
         assert!(!id.is_empty() && !ids.contains(&id), "unique: {id}");
         ids.push(id);
         world.gate.connected.store(visit == 1, Ordering::SeqCst);
-        agent.answer(world.two(), &question["id"], json!({"action": "accept"})).await;
+        agent.answer(world.two(), &question["id"], json!({"action": "accept", "content": {"password": "typed"}})).await;
     }
     let last = stream.message().await.expect("the response");
     assert_eq!((&last["id"], said(&last["result"])), (&call["id"], (false, "connected, with 0 fields")));
