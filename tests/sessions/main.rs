@@ -5,9 +5,11 @@ mod support;
 
 mod agent;
 mod asking;
+mod batches;
 mod cancelling;
 mod lifecycle;
 mod listening;
 mod streaming;
 mod tools;
+mod visiting;
 mod world;
