@@ -1,0 +1,60 @@
+"""One run of the harness: its folders and programs, its Redis, its results."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+from . import install, machine
+from .identity import Identity
+from .placement import LOAD_CORE, free_port, pinned, wait_for_port
+from .servers import SERVERS
+
+BENCHES = Path(__file__).resolve().parent.parent
+ROOT = BENCHES.parent
+
+
+class Bench:
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.rounds, self.seconds, self.big = arguments.rounds, arguments.seconds, arguments.big
+        self.work = ROOT / "target" / "bench"
+        self.tree = self.work / "tree"
+        self.results = self.work / "results"
+        for folder in (self.tree, self.results):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.servers = {name: SERVERS[name] for name in arguments.server or SERVERS}
+        self.programs = install.programs(self)
+        self.identity = Identity(self.work)
+
+    def __enter__(self):
+        self.redis_port = free_port()
+        self.redis_url = f"redis://127.0.0.1:{self.redis_port}"
+        # A folder that is on no path: nothing is saved.
+        self.redis = subprocess.Popen(
+            pinned(LOAD_CORE, ["redis-server", "--port", str(self.redis_port), "--save", "", "--appendonly", "no"]),
+            stdout=subprocess.DEVNULL, cwd=self.work)
+        wait_for_port(self.redis_port)
+        return self
+
+    def __exit__(self, *_):
+        self.redis.terminate()
+        self.redis.wait()
+
+    def file(self, name, content):
+        """A file for a program to read."""
+        path = self.work / name
+        path.write_bytes(content)
+        return path
+
+    def keep(self, part, figures):
+        """Keeps a part's figures until the part is measured again, beside those of servers left out this time."""
+        path = self.results / f"{part}.json"
+        kept = json.loads(path.read_text())["figures"] if path.exists() else {}
+        kept.update(figures)
+        measured = {"date": time.strftime("%Y-%m-%d"), "machine": machine.describe(), "figures": kept}
+        path.write_text(json.dumps(measured, indent=1))
+
+    def kept(self, part):
+        path = self.results / f"{part}.json"
+        return json.loads(path.read_text()) if path.exists() else None

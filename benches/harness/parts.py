@@ -1,0 +1,20 @@
+"""The parts of a run, in their order."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Callable
+
+from . import throughput
+from .cases import CASES
+
+
+@dataclass
+class Part:
+    name: str
+    about: str
+    measure: Callable
+
+
+PARTS = [
+    *(Part(case.name, case.about, partial(throughput.measure, case_name=case.name)) for case in CASES.values()),
+]
