@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Callable
 
-from . import throughput
+from . import instructions, throughput
 from .cases import CASES
 
 
@@ -17,4 +17,5 @@ class Part:
 
 PARTS = [
     *(Part(case.name, case.about, partial(throughput.measure, case_name=case.name)) for case in CASES.values()),
+    Part("instructions", "instructions, allocations and system calls of each call", instructions.measure),
 ]

@@ -64,7 +64,7 @@ class Server:
             except OSError:
                 if time.monotonic() > end:
                     raise
-                time.sleep(0.001)
+                time.sleep(0.0002)
 
     def stop(self):
         if self.process.poll() is None:
