@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Callable
 
-from . import instructions, throughput
+from . import idle, instructions, search, throughput
 from .cases import CASES
 
 
@@ -18,4 +18,6 @@ class Part:
 PARTS = [
     *(Part(case.name, case.about, partial(throughput.measure, case_name=case.name)) for case in CASES.values()),
     Part("instructions", "instructions, allocations and system calls of each call", instructions.measure),
+    Part("idle", "memory of an idle server and of idle connections, cold start, binary size", idle.measure),
+    Part("search", "search_text beside rg", search.measure),
 ]

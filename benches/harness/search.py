@@ -1,17 +1,16 @@
 """`search_text` beside `rg`, over the sources that cargo has downloaded, each with all its pages."""
 
-import json
 import os
 import resource
+import statistics
 import subprocess
 import time
 from pathlib import Path
 
-from .exchange import Client, WrongAnswer, call
-from .install import tool
+from .exchange import Client, call
+from .install import ripgrep
 from .placement import pinned
 from .servers import Server
-from .throughput import statistics
 
 SOURCES = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo")) / "registry" / "src"
 # What is looked for, and whether it is a plain text.
@@ -25,7 +24,7 @@ LINES_IN_A_PAGE = 1000
 
 
 def measure(bench):
-    rg = tool("ripgrep", "rg")
+    rg = ripgrep(bench)
     figures = {}
     for cores in ("0", "0-1"):
         for what, (pattern, literal) in PATTERNS.items():

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from .exchange import Client
+from .install import PEERS
 from .placement import SERVER_CORE, free_port, pinned
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -14,12 +15,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 MAX_RESULT_BYTES = 131_072
 
 
-def pressmark(bench, port, case=None, state=None):
+def pressmark(bench, port, case=None, state=None, root=None):
     """Tokens are checked, requests are not logged. The trivial tool is one of an example's; the others are the product's."""
     program = [bench.programs["pressmark"], "serve"]
     if case == "trivial":
         program = [bench.programs["everything"]]
-    return [*program, bench.tree, "--listen", f"127.0.0.1:{port}", "--state", state or bench.redis_url,
+    return [*program, root or bench.tree, "--listen", f"127.0.0.1:{port}", "--state", state or bench.redis_url,
             "--max-result-bytes", MAX_RESULT_BYTES, *bench.identity.options()]
 
 
@@ -27,11 +28,18 @@ def peer(name):
     return lambda bench, port, case=None: [bench.programs[name], f"127.0.0.1:{port}", bench.tree, bench.redis_url]
 
 
+def script(interpreter, file):
+    return lambda bench, port, case=None: [
+        bench.programs[interpreter], PEERS / file, f"127.0.0.1:{port}", bench.tree, bench.redis_url]
+
+
 SERVERS = {
     "pressmark": pressmark,
     "raw-hyper": peer("raw-hyper"),
     "bare-axum": peer("bare-axum"),
     "rmcp-server": peer("rmcp-server"),
+    "typescript": script("node", "typescript/server.mjs"),
+    "fastmcp": script("python", "fastmcp/server.py"),
 }
 
 
@@ -68,7 +76,8 @@ class Server:
 
     def stop(self):
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            # The server itself, not what wraps it: that has to write what it counted.
+            os.kill(self.processes()[-1], signal.SIGTERM)
             try:
                 self.process.wait(30)
             except subprocess.TimeoutExpired:
