@@ -3,15 +3,12 @@
 import json
 import subprocess
 import time
-from pathlib import Path
 
-from . import install, machine
+from . import install, machine, versions
 from .identity import Identity
+from .install import ROOT
 from .placement import LOAD_CORE, free_port, pinned, wait_for_port
 from .servers import SERVERS
-
-BENCHES = Path(__file__).resolve().parent.parent
-ROOT = BENCHES.parent
 
 
 class Bench:
@@ -52,7 +49,8 @@ class Bench:
         path = self.results / f"{part}.json"
         kept = json.loads(path.read_text())["figures"] if path.exists() else {}
         kept.update(figures)
-        measured = {"date": time.strftime("%Y-%m-%d"), "machine": machine.describe(), "figures": kept}
+        measured = {"date": time.strftime("%Y-%m-%d"), "machine": machine.describe(), "pressmark": versions.pressmark(self),
+                    "figures": kept}
         path.write_text(json.dumps(measured, indent=1))
 
     def kept(self, part):

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 BENCHES = Path(__file__).resolve().parent.parent
-PEERS = BENCHES / "peers"
+ROOT, PEERS = BENCHES.parent, BENCHES / "peers"
 PACKAGES = {"redis-server": "redis-server", "taskset": "util-linux", "openssl": "openssl"}
 NODE, RIPGREP = "24.19.0", "15.2.0"
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -21,10 +21,10 @@ def programs(bench):
     peers = Path(os.environ.get("CARGO_TARGET_DIR", bench.work / "peers"))
     cargo("build", "--release", "--locked", "--quiet", "--manifest-path", PEERS / "Cargo.toml", "--target-dir", peers)
     found = {name: peers / "release" / name for name in ("raw-hyper", "bare-axum", "rmcp-server", "load")}
-    product = Path(os.environ.get("CARGO_TARGET_DIR", BENCHES.parent / "target")) / "release"
+    product = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
     found["pressmark"] = (bench.arguments.pressmark or product / "pressmark").resolve()
     found["everything"] = (bench.arguments.example or product / "examples" / "everything").resolve()
-    manifest = ("--manifest-path", BENCHES.parent / "Cargo.toml")
+    manifest = ("--manifest-path", ROOT / "Cargo.toml")
     if not bench.arguments.pressmark:
         cargo("build", "--release", "--locked", *manifest)
     if not bench.arguments.example:

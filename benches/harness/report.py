@@ -1,8 +1,8 @@
 """Writes RESULTS.md and its plot from the figures that are kept, of this run and of those before."""
 
 from . import goals, plot
-from .bench import BENCHES
 from .cases import CASES
+from .install import BENCHES
 from .parts import PARTS
 from .versions import versions
 
@@ -28,6 +28,7 @@ def head(bench, kept):
         "Written by `benches/run`; `benches/README.md` says how it measures. Compare figures of one table with each other: they "
         "were measured in turns. CPU time is what a call costs the server; throughput depends on the machine as a whole, too.", "",
         f"- {machine['cpu']}, {machine['cores']} cores, {machine['memory']}, Linux {machine['kernel']}; {' to '.join(dict.fromkeys((days[0], days[-1])))}",
+        f"- Pressmark {', '.join(dict.fromkeys(found['pressmark'] for found in kept.values()))}",
         f"- {', '.join(f'{name} {version}' for name, version in versions(bench).items())}",
     ]
     return "\n".join(lines)

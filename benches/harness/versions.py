@@ -2,22 +2,29 @@
 
 import json
 import re
+import subprocess
 
-from .bench import ROOT
-from .install import PEERS
+from .install import PEERS, ROOT
 from .machine import version
 
 
+def pressmark(bench):
+    """The version that is measured: with its commit if it was built here."""
+    said = version(str(bench.programs["pressmark"]), "--version").removeprefix("pressmark ")
+    changed = subprocess.run(["git", "-C", ROOT, "status", "--porcelain", "src", "Cargo.lock"], capture_output=True, check=False).stdout
+    commit = version("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+    return f"{said} ({'a given binary' if bench.arguments.pressmark else commit + ' and changes' * bool(changed)})"
+
+
 def versions(bench):
+    """Those of everything but Pressmark."""
     lock = (PEERS / "Cargo.lock").read_text()
     crates = {name: re.search(rf'name = "{name}"\nversion = "(.+)"', lock)[1] for name in ("hyper", "axum", "rmcp", "tokio")}
     packages = json.loads((PEERS / "typescript" / "package.json").read_text())["dependencies"]
     fastmcp = re.search(r"^fastmcp==(.+)$", (PEERS / "fastmcp" / "requirements.txt").read_text(), re.MULTILINE)[1]
-    pressmark = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
-    commit = version("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
     redis = re.search(r"v=(\S+)", version("redis-server", "--version") or "")
     found = {
-        "Pressmark": f"{pressmark} ({commit})", **crates, "TypeScript SDK": packages["@modelcontextprotocol/server"], "FastMCP": fastmcp,
+        **crates, "TypeScript SDK": packages["@modelcontextprotocol/server"], "FastMCP": fastmcp,
         "Redis": redis and redis[1], "rustc": (version("rustc", "--version") or "").removeprefix("rustc ").split(" ")[0],
     }
     rg = bench.work / "ripgrep" / "bin" / "rg"

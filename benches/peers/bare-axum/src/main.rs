@@ -4,10 +4,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, StatusCode};
 use axum::routing::post;
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -85,8 +87,13 @@ async fn main() -> io::Result<()> {
     axum::serve(TcpListener::bind(options.listen).await?, router).await
 }
 
-async fn answer(State(server): State<Arc<Server>>, Json(request): Json<Request>) -> Result<Json<Answer>, StatusCode> {
-    let (texts, structured_content) = server.call(request.params).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+/// Not axum's `Json`, which keeps account of where in the message it is, for the sake of its errors.
+async fn answer(
+    State(server): State<Arc<Server>>,
+    body: Bytes,
+) -> Result<([(HeaderName, &'static str); 1], Vec<u8>), StatusCode> {
+    let Request { id, params } = serde_json::from_slice(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
+    let (texts, structured_content) = server.call(params).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let result = CallResult {
         result_type: "complete",
         meta: Meta { server_info: ServerInfo { name: "bare-axum", title: "Bare axum", version: "0.0.0" } },
@@ -94,7 +101,8 @@ async fn answer(State(server): State<Arc<Server>>, Json(request): Json<Request>)
         structured_content,
         is_error: false,
     };
-    Ok(Json(Answer { jsonrpc: "2.0", id: request.id, result }))
+    let answer = serde_json::to_vec(&Answer { jsonrpc: "2.0", id, result }).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok(([(CONTENT_TYPE, "application/json")], answer))
 }
 
 impl Server {

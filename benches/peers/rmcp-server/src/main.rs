@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{CallToolResult, ContentBlock, ErrorData, ServerCapabilities, ServerConfig};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
@@ -26,10 +27,11 @@ struct ListDirectoryArgs {
     path: String,
 }
 
-#[derive(Clone)]
 struct Server {
-    root: Arc<PathBuf>,
+    root: PathBuf,
     cursors: Cursors,
+    /// Made once: without it the macro would make it anew for each call.
+    tool_router: ToolRouter<Self>,
 }
 
 #[tool_router]
@@ -52,7 +54,7 @@ impl Server {
     }
 }
 
-#[tool_handler]
+#[tool_handler(router = self.tool_router)]
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
@@ -62,9 +64,10 @@ impl ServerHandler for Server {
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let options = Options::from_args();
-    let server = Server { cursors: Cursors(options.connect_redis().await), root: Arc::new(options.root) };
+    let cursors = Cursors(options.connect_redis().await);
+    let server = Arc::new(Server { root: options.root, cursors, tool_router: Server::tool_router() });
     let config = StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
-    let service = StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config);
+    let service = StreamableHttpService::new(move || Ok(Arc::clone(&server)), Arc::new(NeverSessionManager::default()), config);
     let router = Router::new().nest_service("/mcp", service);
     axum::serve(TcpListener::bind(options.listen).await?, router).await
 }
