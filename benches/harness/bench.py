@@ -2,7 +2,9 @@
 
 import json
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 from . import install, machine, versions
 from .identity import Identity
@@ -22,25 +24,27 @@ class Bench:
             folder.mkdir(parents=True, exist_ok=True)
         self.servers = {name: SERVERS[name] for name in arguments.server or SERVERS}
         self.programs = install.programs(self)
-        self.identity = Identity(self.work)
 
     def __enter__(self):
+        self.scratch_folder = tempfile.TemporaryDirectory(dir=self.work, prefix="run-")
+        self.scratch = Path(self.scratch_folder.name)
+        self.identity = Identity(self.scratch)
         self.redis_port = free_port()
         self.redis_url = f"redis://127.0.0.1:{self.redis_port}"
-        # A folder that is on no path: nothing is saved.
         self.redis = subprocess.Popen(
             pinned(LOAD_CORE, ["redis-server", "--port", str(self.redis_port), "--save", "", "--appendonly", "no"]),
-            stdout=subprocess.DEVNULL, cwd=self.work)
+            stdout=subprocess.DEVNULL, cwd=self.scratch)
         wait_for_port(self.redis_port)
         return self
 
     def __exit__(self, *_):
         self.redis.terminate()
         self.redis.wait()
+        self.scratch_folder.cleanup()
 
     def file(self, name, content):
-        """A file for a program to read."""
-        path = self.work / name
+        """A file for a program to read, until the run ends."""
+        path = self.scratch / name
         path.write_bytes(content)
         return path
 

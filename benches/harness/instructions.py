@@ -37,7 +37,7 @@ def allocations(bench, name, case):
 
 def per_call(bench, name, case, tool, counted, *options):
     def run(calls):
-        log = bench.work / f"{tool}.log"
+        log = bench.scratch / f"{tool}.log"
         wrap = ["valgrind", f"--tool={tool}", f"--log-file={log}", *options]
         with Server(bench, name, case.name, wrap=wrap) as server:
             serve(server, case, calls)
@@ -49,7 +49,7 @@ def per_call(bench, name, case, tool, counted, *options):
 def system_calls(bench, name, case):
     """The system calls of one call, by name."""
     def run(calls):
-        summary = bench.work / "strace.log"
+        summary = bench.scratch / "strace.log"
         wrap = ["strace", "--follow-forks", "--summary-only", "--summary-columns=calls,name", f"--output={summary}"]
         with Server(bench, name, case.name, wrap=wrap) as server:
             serve(server, case, calls)

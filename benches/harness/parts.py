@@ -13,11 +13,13 @@ class Part:
     name: str
     about: str
     measure: Callable
+    # Whether another run on this machine would disturb it.
+    timed: bool = True
 
 
 PARTS = [
     *(Part(case.name, case.about, partial(throughput.measure, case_name=case.name)) for case in CASES.values()),
-    Part("instructions", "instructions, allocations and system calls of each call", instructions.measure),
+    Part("instructions", "instructions, allocations and system calls of each call", instructions.measure, timed=False),
     Part("idle", "memory of an idle server and of idle connections, cold start, binary size", idle.measure),
     Part("search", "search_text beside rg", search.measure),
     Part("latency", "latency at a fixed rate: many connections, searches meanwhile", latency.measure),

@@ -63,8 +63,8 @@ def measure(bench):
 def nginx(bench, replicas):
     port = free_port()
     servers = " ".join(f"server 127.0.0.1:{replica.port};" for replica in replicas)
-    configuration = bench.file("nginx.conf", CONFIGURATION.format(folder=bench.work, port=port, servers=servers).encode())
-    process = subprocess.Popen(pinned(LOAD_CORE, ["/usr/sbin/nginx", "-c", configuration, "-p", bench.work]), stderr=subprocess.DEVNULL)
+    configuration = bench.file("nginx.conf", CONFIGURATION.format(folder=bench.scratch, port=port, servers=servers).encode())
+    process = subprocess.Popen(pinned(LOAD_CORE, ["/usr/sbin/nginx", "-c", configuration, "-p", bench.scratch]), stderr=subprocess.DEVNULL)
     try:
         wait_for_port(port)
         yield port

@@ -53,7 +53,7 @@ class Server:
 
     def __enter__(self):
         environment = {**os.environ, "RUST_LOG": "warn", "NODE_ENV": "production"}
-        self.log = open(self.bench.work / f"{self.name}.log", "wb")
+        self.log = open(self.bench.scratch / f"{self.name}.log", "wb")
         self.process = subprocess.Popen(self.command, env=environment, stdout=self.log, stderr=self.log)
         self.wait_until_it_listens()
         return self
