@@ -1,6 +1,7 @@
 """One run of the harness: its folders and programs, its Redis, its results."""
 
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -24,6 +25,8 @@ class Bench:
             folder.mkdir(parents=True, exist_ok=True)
         self.servers = {name: SERVERS[name] for name in arguments.server or SERVERS}
         self.programs = install.programs(self)
+        # What else the machine has to do, as far as it shows before the run.
+        self.load = os.getloadavg()[0]
 
     def __enter__(self):
         self.scratch_folder = tempfile.TemporaryDirectory(dir=self.work, prefix="run-")
@@ -51,10 +54,12 @@ class Bench:
     def keep(self, part, figures):
         """Keeps a part's figures until the part is measured again, beside those of servers left out this time."""
         path = self.results / f"{part}.json"
-        kept = json.loads(path.read_text())["figures"] if path.exists() else {}
-        kept.update(figures)
-        measured = {"date": time.strftime("%Y-%m-%d"), "machine": machine.describe(), "pressmark": versions.pressmark(self),
-                    "figures": kept}
+        before = json.loads(path.read_text()) if path.exists() else {}
+        kept = before.get("figures", {}) | figures
+        # The binary whose figures are kept: that of before, when only peers were measured.
+        binary = versions.pressmark(self) if "pressmark" in self.servers or not before else before["pressmark"]
+        measured = {"date": time.strftime("%Y-%m-%d"), "machine": machine.describe(), "pressmark": binary,
+                    "load": self.load, "figures": kept}
         path.write_text(json.dumps(measured, indent=1))
 
     def kept(self, part):

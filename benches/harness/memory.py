@@ -3,7 +3,7 @@
 import os
 import time
 
-from .exchange import Client, call
+from .exchange import Client, WrongAnswer, call
 from .servers import Server
 
 SPARSE = 10 * 2**30
@@ -55,7 +55,11 @@ def read_pages(call):
 
 
 def pages(call, tool, arguments, most):
-    return f"{pages_of(call, tool, arguments, most)} page(s)"
+    try:
+        return f"{pages_of(call, tool, arguments, most)} page(s)"
+    except WrongAnswer as error:
+        # A call has a deadline: what it took until then still counts.
+        return f"ended with an error ({str(error)[:200]})"
 
 
 def pages_of(call, tool, arguments, most):

@@ -6,6 +6,9 @@ from .install import BENCHES
 from .parts import PARTS
 from .versions import versions
 
+# A load average under which nothing else of weight runs.
+QUIET = 0.5
+
 
 def write(bench):
     kept = {part.name: found for part in PARTS if (found := bench.kept(part.name))}
@@ -31,6 +34,9 @@ def head(bench, kept):
         f"- Pressmark {', '.join(dict.fromkeys(found['pressmark'] for found in kept.values()))}",
         f"- {', '.join(f'{name} {version}' for name, version in versions(bench).items())}",
     ]
+    load = max(found.get("load", 0) for found in kept.values())
+    if load > QUIET:
+        lines += ["", f"**The machine was not quiet** (load average {load:.1f} before the run): take the times for what they are; the counts hold."]
     return "\n".join(lines)
 
 

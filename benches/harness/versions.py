@@ -1,5 +1,6 @@
 """The versions of what was measured and what measured."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -9,11 +10,15 @@ from .machine import version
 
 
 def pressmark(bench):
-    """The version that is measured: with its commit if it was built here."""
-    said = version(str(bench.programs["pressmark"]), "--version").removeprefix("pressmark ")
+    """The version that is measured, with its commit if it was built here; the hash tells one binary from another."""
+    program = bench.programs["pressmark"]
+    said = version(str(program), "--version").removeprefix("pressmark ")
+    digest = hashlib.sha256(program.read_bytes()).hexdigest()[:12]
+    if bench.arguments.pressmark:
+        return f"{said} (a given binary, SHA-256 {digest}…)"
     changed = subprocess.run(["git", "-C", ROOT, "status", "--porcelain", "src", "Cargo.lock"], capture_output=True, check=False).stdout
     commit = version("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
-    return f"{said} ({'a given binary' if bench.arguments.pressmark else commit + ' and changes' * bool(changed)})"
+    return f"{said} ({commit}{' and changes' if changed else ''}, SHA-256 {digest}…)"
 
 
 def versions(bench):
