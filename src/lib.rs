@@ -1,6 +1,7 @@
 //! Pressmark: a stateless Streamable HTTP server for the Model Context Protocol that gives agents files, search and
 //! storage. The modules, from the ground up: a module uses only those above it in this list.
 
+mod json_text;
 pub mod path;
 
 pub mod auth;

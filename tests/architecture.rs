@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up: each may use those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
+    "json_text",
     "path",
     "auth",
     "files",

@@ -161,6 +161,19 @@ impl CallContext {
         (self.asked.into_inner().unwrap_or_else(PoisonError::into_inner), self.caller.answers)
     }
 
+    /// Runs short work on files. Where it `is_short` indeed, and the files are at hand on this machine, it runs right here:
+    /// handing a page of a file to another thread and back costs as much as reading it. Otherwise as [`Self::run`].
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_short<T, F>(&self, is_short: bool, work: F) -> Result<T, ToolError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&CancelFlag) -> Result<T, ToolError> + Send + 'static,
+    {
+        if is_short { work(&self.cancelled.0) } else { self.run(work).await }
+    }
+
     /// Runs blocking work (files, searching) on a thread made for it, in the call's lane. The work is handed a flag that
     /// becomes true when nobody waits for its answer any more (the client went away, or the call ran out of time): it
     /// looks at the flag often and then stops.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use similar::{ChangeTag, TextDiff};
 
-use super::reader::json_prefix;
+use crate::json_text::json_prefix;
 use crate::path::TreePath;
 
 /// After this long the rest of the difference is found more coarsely.

@@ -73,6 +73,15 @@ impl Folder {
         self.dir.as_ref()
     }
 
+    /// Has it so few entries that looking at each of them takes a millisecond or two at most? A folder that was large once
+    /// may keep its size.
+    #[must_use]
+    pub fn is_small(&self) -> bool {
+        /// In bytes: some hundred entries, in the ways in which file systems count the size of a folder.
+        const SMALL: i64 = 8 * 1024;
+        self.dir.as_ref().is_none_or(|dir| rustix::fs::fstat(dir).is_ok_and(|found| found.st_size <= SMALL))
+    }
+
     /// Where the mount that this folder lies in begins.
     pub(super) fn top(&self) -> &TreePath {
         &self.top

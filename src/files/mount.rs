@@ -27,6 +27,7 @@ pub struct Mount {
     path: TreePath,
     directory: PathBuf,
     writable: bool,
+    remote: bool,
     root: Dir,
 }
 
@@ -65,7 +66,7 @@ impl Mount {
                 });
             }
         };
-        Ok(Self { path, directory, writable: spec.writable, root })
+        Ok(Self { path, directory, writable: spec.writable, remote: lies_elsewhere(&root), root })
     }
 
     /// Where it appears in the tree.
@@ -129,22 +130,9 @@ impl Mount {
         if metadata.is_symlink() { Err(FileError::LinkRefused(path.clone())) } else { Ok(metadata) }
     }
 
-    /// Can another machine change what is in it without this one's kernel noticing?
+    /// Can another machine change what is in it without this one's kernel noticing, and does reading it take a network?
     pub(super) fn is_remote(&self) -> bool {
-        // NFS, SMB, CIFS, SMB2, 9P, Ceph, AFS, Lustre, FUSE, VirtualBox: from linux/magic.h and statfs(2).
-        const REMOTE: [u32; 10] = [
-            0x6969,
-            0x517B,
-            0xFF53_4D42,
-            0xFE53_4D42,
-            0x0102_1997,
-            0x00C3_6400,
-            0x5346_414F,
-            0x0BD0_0BD0,
-            0x6573_5546,
-            0x786F_4256,
-        ];
-        rustix::fs::fstatfs(&self.root).is_ok_and(|found| REMOTE.contains(&(found.f_type as u32)))
+        self.remote
     }
 
     /// What lies at `path`, or where a link there leads within the mount.
@@ -201,6 +189,24 @@ pub(super) fn open_entry(dir: &Dir, name: &str, want: Want, follow: FollowSymlin
     let mut options = OpenOptions::new();
     options.read(true).nonblock(true).follow(follow).custom_flags(flags.bits().cast_signed());
     dir.open_with(name, &options)
+}
+
+/// Is it on a file system that other machines serve?
+fn lies_elsewhere(root: &Dir) -> bool {
+    // NFS, SMB, CIFS, SMB2, 9P, Ceph, AFS, Lustre, FUSE, VirtualBox: from linux/magic.h and statfs(2).
+    const REMOTE: [u32; 10] = [
+        0x6969,
+        0x517B,
+        0xFF53_4D42,
+        0xFE53_4D42,
+        0x0102_1997,
+        0x00C3_6400,
+        0x5346_414F,
+        0x0BD0_0BD0,
+        0x6573_5546,
+        0x786F_4256,
+    ];
+    rustix::fs::fstatfs(root).is_ok_and(|found| REMOTE.contains(&(found.f_type as u32)))
 }
 
 fn mount_point(name: &str) -> Result<TreePath, TreeError> {

@@ -110,6 +110,12 @@ impl View {
         self.allows(Permission::Write, path) && self.changeable(path).is_ok()
     }
 
+    /// Does the path lie on a file system of this machine, so that a look at it waits for no network?
+    #[must_use]
+    pub fn is_local(&self, path: &TreePath) -> bool {
+        self.tree.mount_of(path).is_none_or(|mount| !mount.is_remote())
+    }
+
     /// Does this caller's reading follow symbolic links that stay inside their mount?
     #[must_use]
     pub fn follows_links(&self) -> bool {

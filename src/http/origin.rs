@@ -13,7 +13,7 @@ use futures_util::future::Either;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request};
 use tower::{Layer, Service};
-use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
 
 use super::respond::Refusal;
@@ -50,36 +50,37 @@ impl Origins {
 #[derive(Clone)]
 pub(super) struct OriginLayer {
     origins: Origins,
-    cors: CorsLayer,
+    // Shared: it is a dozen header values, and the service is cloned for each request.
+    cors: Arc<CorsLayer>,
 }
 
 /// The service that [`OriginLayer`] makes.
 #[derive(Clone)]
 pub struct CheckOrigin<S> {
     origins: Origins,
+    cors: Arc<CorsLayer>,
     inner: S,
-    with_cors: Cors<S>,
 }
 
 impl OriginLayer {
     /// Lets pages of these origins call, with the headers that these arguments are repeated in.
     pub(super) fn new(origins: Origins, header_params: &HeaderParams) -> Self {
-        let cors = cors(origins.clone(), header_params);
+        let cors = Arc::new(cors(origins.clone(), header_params));
         Self { origins, cors }
     }
 }
 
-impl<S: Clone> Layer<S> for OriginLayer {
+impl<S> Layer<S> for OriginLayer {
     type Service = CheckOrigin<S>;
 
     fn layer(&self, inner: S) -> CheckOrigin<S> {
-        CheckOrigin { origins: self.origins.clone(), with_cors: self.cors.layer(inner.clone()), inner }
+        CheckOrigin { origins: self.origins.clone(), cors: Arc::clone(&self.cors), inner }
     }
 }
 
 impl<S, B> Service<Request<B>> for CheckOrigin<S>
 where
-    S: Service<Request<B>, Response = Response, Error = Infallible>,
+    S: Service<Request<B>, Response = Response, Error = Infallible> + Clone,
     S::Future: Send + 'static,
 {
     type Response = Response;
@@ -98,7 +99,7 @@ where
         if !origins.all(|origin| self.origins.allow(origin)) {
             return Either::Right(Box::pin(ready(Ok(Refusal::Origin.into_response()))));
         }
-        Either::Right(Box::pin(self.with_cors.call(request)))
+        Either::Right(Box::pin(self.cors.layer(self.inner.clone()).call(request)))
     }
 }
 

@@ -133,7 +133,7 @@ impl Tool for FindFiles {
                 };
                 let walk = Walk::new(&view, folder, options, from, &stop)?;
                 let take = |walked: &Walked| take(walked, query.r#type, &globs);
-                let line = |entry: &super::listing::ListedEntry| one_line(&entry.path).into_owned();
+                let line = |entry: &super::listing::ListedEntry, text: &mut String| text.push_str(&one_line(&entry.path));
                 let listed = list(walk, order, after, (query.limit, budget), cancelled, take, line)?;
                 Ok((query, listed))
             })

@@ -10,7 +10,7 @@ use super::paging::{Budget, Pages, number, one_line, page_text};
 use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Interrupted, Lane, ToolError};
-use crate::files::{FileKind, Tree, View, Walk, WalkFrom, WalkOptions};
+use crate::files::{FileKind, Folder, Tree, View, Walk, WalkFrom, WalkOptions};
 use crate::path::TreePath;
 use crate::state::{CursorKind, Cursors};
 
@@ -99,10 +99,15 @@ impl Tool for ListDirectory {
         let (query, after): (Query, Option<Position>) = pages.open(args.cursor.as_deref(), &args, Query::new).await?;
         let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));
         let budget = Budget::of(cx);
+        let at_hand = if view.is_local(&query.path) { Some(view.open_folder(&query.path)?) } else { None };
+        let is_short = query.depth == 1 && at_hand.as_ref().is_some_and(Folder::is_small);
         let (query, listed) = cx
-            .run(move |cancelled| {
+            .run_short(is_short, move |cancelled| {
                 let stop = || cancelled.is_set();
-                let folder = view.open_folder(&query.path)?;
+                let folder = match at_hand {
+                    Some(folder) => folder,
+                    None => view.open_folder(&query.path)?,
+                };
                 let options = WalkOptions { hidden: query.include_hidden, ignored: true, max_depth: query.depth };
                 let order = query.order();
                 let from = match &after {
@@ -110,7 +115,7 @@ impl Tool for ListDirectory {
                     _ => WalkFrom::Start,
                 };
                 let walk = Walk::new(&view, folder, options, from, &stop)?;
-                let line = |entry: &ListedEntry| line(entry, &query.path);
+                let line = |entry: &ListedEntry, text: &mut String| write_line(entry, &query.path, text);
                 let listed = list(walk, order, after, (query.limit, budget), cancelled, |_| Take::Entry, line)?;
                 Ok((query, listed))
             })
@@ -143,21 +148,24 @@ impl Query {
 }
 
 /// `name/`, or the name, the size and the time with tabs between.
-fn line(entry: &ListedEntry, folder: &TreePath) -> String {
+fn write_line(entry: &ListedEntry, folder: &TreePath, text: &mut String) {
     let path = entry.path.strip_prefix(folder.as_str()).unwrap_or(&entry.path);
-    let name = one_line(path.trim_start_matches('/'));
-    let mut line = match entry.kind {
-        FileKind::Folder => format!("{name}/"),
-        FileKind::Symlink => format!("{name}\tsymbolic link"),
-        FileKind::Other => format!("{name}\tneither file nor folder"),
-        FileKind::File => format!("{name}\t{} bytes", entry.size.unwrap_or(0)),
-    };
+    text.push_str(&one_line(path.trim_start_matches('/')));
+    match entry.kind {
+        FileKind::Folder => text.push('/'),
+        FileKind::Symlink => text.push_str("\tsymbolic link"),
+        FileKind::Other => text.push_str("\tneither file nor folder"),
+        FileKind::File => {
+            text.push('\t');
+            text.push_str(itoa::Buffer::new().format(entry.size.unwrap_or(0)));
+            text.push_str(" bytes");
+        }
+    }
     if let Some(modified) = &entry.modified {
-        line.push('\t');
-        line.push_str(modified);
+        text.push('\t');
+        text.push_str(modified);
     }
     if entry.addressable == Some(false) {
-        line.push_str("\t(its name is not UTF-8 or its path too long: it cannot be used)");
+        text.push_str("\t(its name is not UTF-8 or its path too long: it cannot be used)");
     }
-    line
 }

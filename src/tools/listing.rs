@@ -88,7 +88,7 @@ pub(super) fn list(
     (limit, budget): (usize, Budget),
     cancelled: &CancelFlag,
     mut take: impl FnMut(&Walked) -> Take,
-    line: impl Fn(&ListedEntry) -> String,
+    write_line: impl Fn(&ListedEntry, &mut String),
 ) -> Result<Listed, ToolError> {
     let mut page = Page { entries: Vec::new(), text: String::new(), last: after.clone(), full: false, limit, budget };
     let mut problems = Problems::default();
@@ -120,7 +120,7 @@ pub(super) fn list(
         };
         let position = Position { rank: order.rank(&metadata), place: walked.place().clone() };
         if order == Order::Path {
-            page.push(position, ListedEntry::new(&walked, &metadata), &line, &mut problems);
+            page.push(position, ListedEntry::new(&walked, &metadata), &write_line, &mut problems);
             if page.full {
                 break;
             }
@@ -133,7 +133,7 @@ pub(super) fn list(
     }
     for (position, entry) in ranked.into_sorted() {
         if !page.full {
-            page.push(position, entry, &line, &mut problems);
+            page.push(position, entry, &write_line, &mut problems);
         }
     }
     Ok(Listed { entries: page.entries, text: page.text, next: page.last.filter(|_| page.full), problems })
@@ -149,9 +149,22 @@ struct Page {
 }
 
 impl Page {
-    fn push(&mut self, position: Position, entry: ListedEntry, line: impl Fn(&ListedEntry) -> String, problems: &mut Problems) {
-        let line = line(&entry);
-        if self.entries.len() >= self.limit || !self.budget.take(text_bytes(&line) + "\\n".len() + item_bytes(&entry)) {
+    fn push(
+        &mut self,
+        position: Position,
+        entry: ListedEntry,
+        write_line: impl Fn(&ListedEntry, &mut String),
+        problems: &mut Problems,
+    ) {
+        let before = self.text.len();
+        if before > 0 {
+            self.text.push('\n');
+        }
+        let start = self.text.len();
+        write_line(&entry, &mut self.text);
+        let bytes = text_bytes(&self.text[start..]) + "\\n".len() + item_bytes(&entry);
+        if self.entries.len() >= self.limit || !self.budget.take(bytes) {
+            self.text.truncate(before);
             // What does not fit into a page of its own would stop the listing for good.
             if self.entries.is_empty() {
                 problems.add_text(|| "an entry whose path is too long to be shown".to_owned());
@@ -161,10 +174,6 @@ impl Page {
             }
             return;
         }
-        if !self.text.is_empty() {
-            self.text.push('\n');
-        }
-        self.text.push_str(&line);
         self.entries.push(entry);
         self.last = Some(position);
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::json_len::json_len;
 use crate::call::{CallContext, ToolError};
 use crate::files::FileError;
+use crate::json_text::json_text_len;
 use crate::state::{CursorKind, Cursors};
 
 /// What a result needs beside its entries: its own frame, the line that names the next cursor, a note.
@@ -38,7 +39,7 @@ impl Budget {
 
 /// What a piece of text adds to a result, inside a longer text.
 pub(super) fn text_bytes(text: &str) -> usize {
-    json_len(&text) - "\"\"".len()
+    json_text_len(text)
 }
 
 /// What a value adds to a result, as one of a list.
@@ -48,7 +49,9 @@ pub(super) fn item_bytes(value: &impl Serialize) -> usize {
 
 /// A text for one line: control characters, a line break in a file's name among them, as `\n` and the like.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
+    // Control characters outside of ASCII begin with 0xC2.
+    let may_be_control = |byte: u8| byte < 0x20 || byte == 0x7F || byte == 0xC2;
+    if !text.bytes().any(may_be_control) || !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect::<String>().into()

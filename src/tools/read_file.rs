@@ -24,6 +24,9 @@ pub struct ReadFile {
     cursors: Cursors,
 }
 
+/// A page of at most so many bytes of JSON is read faster than it is handed to another thread.
+const SHORT_PAGE: usize = 256 * 1024;
+
 /// What to read: `path`, and from where if not from the start; or `cursor` alone.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -97,7 +100,8 @@ impl ReadFile {
         }
         let start = Position { byte, line: (line > 0).then_some(line) };
         let (view, record, budget) = (self.view(cx), cursor.record.clone(), cx.max_result_bytes());
-        let page = cx.run(move |_| page::next(&view, &record, start, budget)).await?;
+        let is_short = budget <= SHORT_PAGE && view.is_local(&record.path);
+        let page = cx.run_short(is_short, move |_| page::next(&view, &record, start, budget)).await?;
         let next = page.next.map(|next| cursor.at(&numbers(next)));
         Ok(finish(page, next))
     }
