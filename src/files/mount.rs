@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, File, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
-use rustix::fs::OFlags;
+use rustix::fs::{Access, AtFlags, OFlags};
 
 use super::{FileError, TreeError};
 use crate::path::TreePath;
@@ -27,6 +27,8 @@ pub struct Mount {
     path: TreePath,
     directory: PathBuf,
     writable: bool,
+    /// Did the operating system let the server write in it at the start?
+    server_writes: bool,
     root: Dir,
 }
 
@@ -55,17 +57,20 @@ impl Mount {
             Some(name) => mount_point(name)?,
         };
         let directory = spec.directory;
-        let root = match Dir::open_ambient_dir(&directory, cap_std::ambient_authority()) {
+        let root = match open_root(&directory) {
             Ok(root) => root,
             Err(error) => {
                 return Err(match error.kind() {
                     io::ErrorKind::NotFound => TreeError::Missing(directory),
                     io::ErrorKind::NotADirectory => TreeError::NotAFolder(directory),
+                    io::ErrorKind::PermissionDenied => {
+                        TreeError::Unreadable { directory, uid: rustix::process::geteuid().as_raw() }
+                    }
                     _ => TreeError::Unusable { directory, source: error },
                 });
             }
         };
-        Ok(Self { path, directory, writable: spec.writable, root })
+        Ok(Self { path, directory, writable: spec.writable, server_writes: may_write(&root), root })
     }
 
     /// Where it appears in the tree.
@@ -86,15 +91,34 @@ impl Mount {
         self.writable
     }
 
-    /// Is the folder that was opened at start-up still the one that lies there?
+    /// Did the operating system let the server write in it at the start, whatever callers may?
+    #[must_use]
+    pub fn server_may_write(&self) -> bool {
+        self.server_writes
+    }
+
+    /// Is the folder that was opened at start-up still the one that lies there, and can it be used as it could be then?
     pub(super) fn check(&self) -> io::Result<()> {
         let opened = self.root.dir_metadata()?;
-        let found = Dir::open_ambient_dir(&self.directory, cap_std::ambient_authority())?.dir_metadata()?;
-        if (opened.dev(), opened.ino()) == (found.dev(), found.ino()) {
-            Ok(())
-        } else {
-            Err(io::Error::other("another folder has taken its place; restart the server"))
+        let there = open_root(&self.directory)?;
+        let found = there.dir_metadata()?;
+        if (opened.dev(), opened.ino()) != (found.dev(), found.ino()) {
+            return Err(io::Error::other("another folder has taken its place; restart the server"));
         }
+        if self.writable && self.server_writes && !may_write(&there) {
+            return Err(io::Error::other("the server may not write in it any more"));
+        }
+        Ok(())
+    }
+
+    /// Does the folder that was opened at start-up have no place on disk any more? Then it looks empty, and is not.
+    pub(super) fn is_gone(&self) -> bool {
+        self.root.dir_metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+
+    /// Does the operating system let the server put something else in place of the entry at `path`?
+    pub(super) fn lets_replace(&self, path: &TreePath, links: Links) -> bool {
+        path.parent().is_some_and(|parent| self.open_folder(&parent, links).is_ok_and(|folder| may_write(&folder)))
     }
 
     /// Opens the folder at `path`, which must lie in this mount.
@@ -112,6 +136,7 @@ impl Mount {
         }
         .map_err(|error| match FileError::from_io(path, error) {
             FileError::NotAFolder(_) => self.first_not_a_folder(path),
+            FileError::NotFound(_) if self.is_gone() => FileError::MountGone(self.path.clone()),
             other => other,
         })
     }
@@ -201,6 +226,19 @@ pub(super) fn open_entry(dir: &Dir, name: &str, want: Want, follow: FollowSymlin
     let mut options = OpenOptions::new();
     options.read(true).nonblock(true).follow(follow).custom_flags(flags.bits().cast_signed());
     dir.open_with(name, &options)
+}
+
+/// Opens a folder of this machine that the server can list and look into: a handle alone can be had without that right.
+fn open_root(directory: &Path) -> io::Result<Dir> {
+    let root = Dir::open_ambient_dir(directory, cap_std::ambient_authority())?;
+    open_entry(&root, ".", Want::Folder, FollowSymlinks::Yes)?;
+    rustix::fs::accessat(&root, ".", Access::READ_OK | Access::EXEC_OK, AtFlags::EACCESS)?;
+    Ok(root)
+}
+
+/// Does the operating system let the server make and replace entries in this folder?
+fn may_write(folder: &Dir) -> bool {
+    rustix::fs::accessat(folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
 }
 
 fn mount_point(name: &str) -> Result<TreePath, TreeError> {

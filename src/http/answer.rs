@@ -21,7 +21,7 @@ use super::{listen_stream, respond, sse};
 use crate::auth::Principal;
 use crate::call::{Caller, Report, Reports};
 use crate::mcp::{
-    McpError, McpResult, Method, ProtocolVersion, ReportNotifications, Request, RequestId, ServerInfo, write_error, write_result,
+    McpError, McpResult, Method, ProtocolVersion, ReportNotifications, Request, RequestId, ServerInfo, write_error,
 };
 
 /// Reports that may wait for a slow client; more are dropped.
@@ -72,10 +72,7 @@ pub(super) async fn answer_in_batch(endpoint: &Endpoint, principal: &Arc<Princip
         Err(rejection) => return write_error(rejection.id.as_ref(), &rejection.error),
     };
     let request = Request { caller: Caller::new(Arc::clone(principal)), version, method, retry, session: None };
-    match endpoint.service.clone().call(request).await {
-        Ok(result) => write_result(&id, version, &endpoint.info, &result),
-        Err(error) => write_error(Some(&id), &error),
-    }
+    respond::message(&id, version, &endpoint.info, &endpoint.service.clone().call(request).await)
 }
 
 /// A client that has shaken hands gets a session.
@@ -99,10 +96,10 @@ pub(super) fn finish(
 ) -> Response {
     match result {
         Ok(McpResult::Listening(listening)) => listen_stream::respond(listening, id.clone(), endpoint.shutdown.clone()),
-        Ok(result) => respond::json(StatusCode::OK, write_result(id, version, &endpoint.info, &result)),
         Err(error) => {
             respond::reject(&Rejection { id: Some(id.clone()), modern: version.is_modern(), error }, &endpoint.challenge)
         }
+        result => respond::json(StatusCode::OK, respond::message(id, version, &endpoint.info, &result)),
     }
 }
 
@@ -174,10 +171,7 @@ impl<F: Future<Output = Result<McpResult, McpError>>> Stream for EventStream<F> 
             Poll::Ready(Next::Report(event)) => Poll::Ready(Some(event)),
             Poll::Ready(Next::Result(result)) => {
                 self.running = None;
-                let message = match result {
-                    Ok(result) => write_result(&self.id, self.version, &self.info, &result),
-                    Err(error) => write_error(Some(&self.id), &error),
-                };
+                let message = respond::message(&self.id, self.version, &self.info, &result);
                 Poll::Ready(Some(sse::event(&message)))
             }
             Poll::Pending => self.keep_alive.poll_tick(cx).map(|_| Some(sse::KEEP_ALIVE)),

@@ -133,7 +133,10 @@ pub fn write_result(id: &RequestId, version: ProtocolVersion, info: &ServerInfo,
             let structured = result.structured.as_deref().filter(|_| titled);
             let size = text + text / 10 + structured.map_or(0, |structured| structured.get().len()) + 512;
             let content = either(&result.content, version.has_resource_links(), Content::without_link);
-            envelope.write(size, &CallToolResult { content: &content, structured_content: structured, is_error: result.is_error })
+            envelope.write(
+                size,
+                &CallToolResult { content: &content, structured_content: structured, is_error: result.error.is_some() },
+            )
         }
         McpResult::CreateTask(task) => Envelope { result_type: "task", ..envelope }.write(512, &task.view()),
         McpResult::GetTask(task) => envelope.write(4096, &task.view()),
@@ -149,7 +152,7 @@ pub(super) fn tool_result_json(result: &ToolResult) -> Box<RawValue> {
     let structured_content = result.structured.as_deref();
     to_raw(&TypedResult {
         result_type: "complete",
-        result: CallToolResult { content: &result.content, structured_content, is_error: result.is_error },
+        result: CallToolResult { content: &result.content, structured_content, is_error: result.error.is_some() },
     })
 }
 

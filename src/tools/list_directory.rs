@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::counted::counted;
 use super::listing::{EntryPage, Listed, ListedEntry, Order, Position, Take, list};
 use super::paging::{Budget, Pages, number, one_line, page_text};
 use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
@@ -112,6 +113,9 @@ impl Tool for ListDirectory {
                 let walk = Walk::new(&view, folder, options, from, &stop)?;
                 let line = |entry: &ListedEntry| line(entry, &query.path);
                 let listed = list(walk, order, after, (query.limit, budget), cancelled, |_| Take::Entry, line)?;
+                if listed.entries.is_empty() {
+                    view.must_be_there(&query.path)?;
+                }
                 Ok((query, listed))
             })
             .await?;
@@ -150,7 +154,7 @@ fn line(entry: &ListedEntry, folder: &TreePath) -> String {
         FileKind::Folder => format!("{name}/"),
         FileKind::Symlink => format!("{name}\tsymbolic link"),
         FileKind::Other => format!("{name}\tneither file nor folder"),
-        FileKind::File => format!("{name}\t{} bytes", entry.size.unwrap_or(0)),
+        FileKind::File => format!("{name}\t{}", counted(entry.size.unwrap_or(0), "byte")),
     };
     if let Some(modified) = &entry.modified {
         line.push('\t');
