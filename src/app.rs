@@ -347,8 +347,8 @@ fn request_states(file: Option<&Path>, tree: &Tree) -> Result<RequestStates, App
         return Err(error(format!("callers could read it in {}; move it out of the served folder", mount.path())));
     }
     let text = std::fs::read_to_string(file).map_err(|source| AppError::SealKeysUnreadable { file: file.to_owned(), source })?;
-    warn_if_exposed(file);
     let keys = read_sealing_keys(&text).map_err(|problem| error(problem.to_string()))?;
+    warn_if_exposed(file);
     Ok(RequestStates::new(&keys))
 }
 

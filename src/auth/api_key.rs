@@ -85,14 +85,11 @@ struct Entry {
 type Problem = (usize, String);
 
 impl Entry {
-    /// A scope that no tool on files asks for is mostly a slip of the pen, and grants nothing.
+    /// A scope that no tool on files asks for is mostly a slip of the pen. It is not quoted: it could be a key.
     fn warn_of_foreign_scopes(&self, at: &dyn Fn(usize) -> String) {
-        let foreign = |scope: &&str| !ScopeSet::parse([*scope]).touches_files();
-        for scope in self.scopes.get_ref().iter().filter(foreign) {
+        if self.scopes.get_ref().iter().any(|scope| !ScopeSet::parse([scope]).touches_files()) {
             let (place, name) = (at(self.scopes.span().start), self.name.get_ref());
-            tracing::warn!(
-                "the API-key file, {place}: the scope {scope:?} of the key {name:?} is none on files; those are {FILE_SCOPES}"
-            );
+            tracing::warn!("the API-key file, {place}: a scope of the key {name:?} is none on files; those are {FILE_SCOPES}");
         }
     }
 

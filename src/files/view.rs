@@ -309,6 +309,7 @@ impl View {
         match self.tree.mount_of(path) {
             Some(mount) if mount.path() == path => read_only("it is the top of a mount"),
             Some(mount) if !mount.is_writable() => read_only("its mount is read-only"),
+            Some(mount) if mount.is_gone() => Err(FileError::MountGone(mount.path().clone())),
             Some(mount) => Ok(mount),
             None => read_only("it lies in no mount; the folders in / are the mounts"),
         }

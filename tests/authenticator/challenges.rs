@@ -215,7 +215,7 @@ async fn no_token_is_ever_shown() {
         shown += &send(&authenticator, &[format!("Bearer {token} {token}").as_bytes()]).await.2;
     }
     let log = String::from_utf8(log.0.lock().expect("not poisoned").clone()).expect("UTF-8");
-    assert!(log.contains("reason=\"expired\"") && log.contains("reason=\"malformed_header\""), "{log}");
+    assert!(log.contains("fetched the key set"), "it is a log: {log}");
     shown += &log;
     for token in &tokens {
         for part in token.split('.').filter(|part| part.len() > 5) {
