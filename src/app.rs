@@ -26,7 +26,7 @@ use crate::mcp::{Features, RequestStates, ServerInfo, Tasks, read_sealing_keys};
 use crate::path::TreePath;
 use crate::prompts::{AnswerFromFiles, Prompt, PromptRegistry, ReviewChanges, SummarizeFolder};
 use crate::resources::{ResourceProvider, ResourceRegistry, TreeResources};
-use crate::state::{Cursors, MemoryState, RedisState, RedisUrl, SharedState, StateError};
+use crate::state::{Cursors, MemoryState, RedisState, SharedState, StateError};
 use crate::tools::{
     CopyFile, CreateDirectory, DeleteFile, EditFile, FindFiles, GetFileInfo, ListDirectory, MoveFile, ReadFile, SearchText, Tool,
     ToolRegistry, WriteFile,
@@ -74,7 +74,7 @@ pub enum AppError {
     #[error("{source} ({url}); see that Redis runs there and lets this server in, or change --state")]
     State {
         /// Where it is, without credentials.
-        url: RedisUrl,
+        url: String,
         /// Why not.
         source: StateError,
     },
@@ -142,7 +142,7 @@ impl App {
         let state: Arc<dyn SharedState> = match &config.state {
             StateConfig::Memory => Arc::new(MemoryState::new()),
             StateConfig::Redis(url) => {
-                Arc::new(RedisState::connect(url).await.map_err(|source| AppError::State { url: url.clone(), source })?)
+                Arc::new(RedisState::connect(url).await.map_err(|source| AppError::State { url: url.to_string(), source })?)
             }
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -100,7 +100,7 @@ where
         let credentials = Credentials::take(request.headers_mut());
         let known = match &credentials {
             Ok(credentials) => self.door.authenticator.recognise(credentials.as_str()),
-            Err(error) => Some(Err(error.clone())),
+            Err(error) => Some(Err(*error)),
         };
         if let Some(Ok(principal)) = known {
             return Either::Left(self.inner.call(Authenticated { principal, request }));

@@ -86,7 +86,12 @@ fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Aut
             Method::Complete(Reference::Prompt((prompt, call)), completing)
         }
         Method::Complete(Reference::Template(uri), completing) => {
-            Method::Complete(Reference::Template(resource(features, principal, version, uri)?), completing)
+            let template = resource(features, principal, version, uri).map_err(|error| match error {
+                // Here it is the argument that is wrong, in every revision (server/utilities/completion, "Error Handling").
+                McpError::ResourceNotFound { .. } => McpError::InvalidParams(error.to_string()),
+                error => error,
+            })?;
+            Method::Complete(Reference::Template(template), completing)
         }
         Method::GetTask(id) => Method::GetTask(id),
         Method::UpdateTask(id, responses) => Method::UpdateTask(id, responses),

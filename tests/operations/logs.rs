@@ -86,7 +86,8 @@ async fn each_line_says_how_the_request_ended() {
     client.request("resources/read", json!({"uri": "file:///missing"})).await;
     assert_eq!(ended("a missing resource", &method("resources/read")), (200, "INFO rpc_error not_found".to_owned()));
 
-    McpClient::modern(&server.url(), Some("wrong")).request("ping", json!({})).await;
+    let refused = McpClient::modern(&server.url(), Some("wrong")).request("ping", json!({})).await;
+    assert!(refused.text.contains("`pressmark serve` printed"), "where a token is to be had: {}", refused.text);
     assert_eq!(ended("a wrong token", &|line| line["status"] == 401), (401, "INFO refused unknown_token".to_owned()));
     let message = client.message("tools/list", json!({}));
     let mut headers = client.headers(&message);
@@ -185,5 +186,12 @@ async fn scopes_that_are_none_on_files_are_warned_of_by_their_place() {
     for told in ["line 8", "\\\"b\\\"", "files:read", "files:delete"] {
         assert!(warned[0].contains(told), "{told} is not in {}", warned[0]);
     }
-    assert!(!warned[0].contains("file:read "), "{}", warned[0]);
+    assert!(!warned[0].replace("files:read", "").contains("file:read"), "a scope could be a key: {}", warned[0]);
+    // What becomes of a change of the file is said by name.
+    let said = |message: &str| lines(&server).iter().any(|line| line["message"] == message);
+    std::fs::write(keys.path(), entry("a", "files:read")).expect("written");
+    wait_until(LIMIT, "the file is read again", || said("the API-key file has changed and was read again"));
+    std::fs::write(keys.path(), "[[key").expect("written");
+    let refused = "the API-key file has changed and cannot be used; what it said before stays in force";
+    wait_until(LIMIT, "the mistake is found", || said(refused));
 }

@@ -1,5 +1,6 @@
 //! Settings: where they come from, and what is said of those that cannot be used.
 
+use pressmark::app::App;
 use pressmark::config::Settings;
 use serde_json::json;
 
@@ -197,14 +198,22 @@ fn variables_that_look_like_settings_are_not_ignored() {
 
 #[test]
 fn localhost_is_this_machine() {
-    let folder = folder();
-    // The harness adds an address of its own; the last one said counts for none, so it is told by the file.
-    let config = folder.path().join("pressmark.toml");
-    std::fs::write(&config, "listen = \"localhost:8080\"\n").expect("a file can be written");
-    let text = std::fs::read_to_string(&config).expect("just written");
-    let listen = Settings::from_toml(&text).expect("settings").listen.expect("an address");
+    let listen = Settings::from_toml("listen = \"localhost:8080\"").expect("settings").listen.expect("an address");
     assert_eq!((listen.ip().is_loopback(), listen.port()), (true, 8080));
     assert!(Settings::from_toml("listen = \":8080\"").expect_err("no address").to_string().contains("0.0.0.0:8080"));
+}
+
+#[tokio::test]
+async fn an_address_that_is_no_url_is_told_apart() {
+    let folder = folder();
+    let settings = Settings {
+        path: Some(path(&folder).to_owned()),
+        listen: Some("0.0.0.0:0".parse().expect("an address")),
+        dev_token: Some("a-token-of-somebody".to_owned()),
+        ..Settings::default()
+    };
+    let app = App::new(settings.resolve().expect("a configuration")).await.expect("parts").bind().await.expect("a port");
+    assert!(app.banner().contains("every address of this machine; set --public-url"), "{}", app.banner());
 }
 
 #[test]
