@@ -1,5 +1,5 @@
 # docker build --tag pressmark .
-# docker run --publish 8080:8080 --volume "$PWD/docs:/data:ro" pressmark /data --read-only --dev-token a-long-secret
+# docker run --publish 8080:8080 --volume "$PWD/docs:/data:ro" pressmark /data --read-only --dev-token a-secret-of-your-own
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build

@@ -1,8 +1,9 @@
 //! The composition root: builds every part from the configuration, and holds the one list of tools and the one of prompts.
 
-use std::fmt::Write as _;
+mod banner;
+
 use std::future::Future;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +14,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::net::TcpListener;
 use url::Url;
 
+use self::banner::Banner;
 use crate::auth::{AuthConfig, AuthSetupError, Authenticator, KeySource, RefreshPolicy};
 use crate::call::Lanes;
 use crate::changes::Notifier;
-use crate::config::{AuthSettings, Config, StateConfig};
+use crate::config::{AuthSettings, Config, LogFormat, StateConfig};
 use crate::files::{Changes, Touched, Tree, TreeError};
 use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness, Shutdown, ShutdownTrigger};
 use crate::mcp::legacy::SessionLimits;
@@ -37,7 +39,8 @@ const CPU_QUEUE_PER_CORE: usize = 32;
 
 const INSTRUCTIONS: &str = "Files of a shared tree, by paths that start with /. Begin with list_directory or find_files to see \
 what is there; search_text finds text in files; read_file shows one. A result that ends with a next_cursor has more: call the \
-same tool again with that cursor alone. To change a file, read it first and pass its version as if_match: then nothing that \
+same tool again with that cursor alone.";
+const WRITING_INSTRUCTIONS: &str = " To change a file, read it first and pass its version as if_match: then nothing that \
 somebody else wrote in between is lost.";
 
 /// A server in the making.
@@ -57,7 +60,8 @@ pub struct BoundApp {
     shutdown: Shutdown,
     tasks: Tasks,
     url: Url,
-    banner: String,
+    banner: Banner,
+    log_format: LogFormat,
 }
 
 /// Why a server cannot start: one line.
@@ -67,8 +71,13 @@ pub enum AppError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// The shared state cannot be reached.
-    #[error(transparent)]
-    State(#[from] StateError),
+    #[error("{source} ({url}); see that Redis runs there and lets this server in, or change --state")]
+    State {
+        /// Where it is, without credentials.
+        url: String,
+        /// Why not.
+        source: StateError,
+    },
     /// Authentication cannot be set up.
     #[error(transparent)]
     Auth(#[from] AuthSetupError),
@@ -92,6 +101,14 @@ pub enum AppError {
         /// What is wrong with it, without quoting it.
         problem: String,
     },
+    /// The sealing keys cannot be read.
+    #[error("--seal-keys {}: {source}", file.display())]
+    SealKeysUnreadable {
+        /// Which file.
+        file: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another with --listen")]
     Listen {
@@ -100,6 +117,18 @@ pub enum AppError {
         /// Why not.
         source: io::Error,
     },
+}
+
+impl AppError {
+    /// Is a setting to blame, so that the same start fails on every machine?
+    #[must_use]
+    pub fn is_of_settings(&self) -> bool {
+        match self {
+            Self::Tree(error) => matches!(error, TreeError::Empty | TreeError::Duplicate(_) | TreeError::BadName(_)),
+            Self::KeysInReach { .. } | Self::SealKeys { .. } => true,
+            Self::State { .. } | Self::Auth(_) | Self::SealKeysUnreadable { .. } | Self::Listen { .. } => false,
+        }
+    }
 }
 
 impl App {
@@ -112,24 +141,29 @@ impl App {
         keep_keys_out_of_reach(&tree, &config.auth)?;
         let state: Arc<dyn SharedState> = match &config.state {
             StateConfig::Memory => Arc::new(MemoryState::new()),
-            StateConfig::Redis(url) => Arc::new(RedisState::connect(url).await?),
+            StateConfig::Redis(url) => {
+                Arc::new(RedisState::connect(url).await.map_err(|source| AppError::State { url: url.to_string(), source })?)
+            }
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = Arc::new(Lanes::new(cores, cores * CPU_QUEUE_PER_CORE));
         let cursors = Cursors::new(Arc::clone(&state), config.cursor_ttl);
         let (max_result_bytes, timeout) = (config.max_result_bytes, config.request_timeout);
-        let tools = ToolRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout)
+        let mut tools = ToolRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout)
             .with(ListDirectory::new(Arc::clone(&tree), cursors.clone()))
             .with(FindFiles::new(Arc::clone(&tree), cursors.clone()))
             .with(SearchText::new(Arc::clone(&tree), cursors.clone()))
             .with(ReadFile::new(Arc::clone(&tree), cursors))
-            .with(GetFileInfo::new(Arc::clone(&tree)))
-            .with(WriteFile::new(Arc::clone(&tree)))
-            .with(EditFile::new(Arc::clone(&tree)))
-            .with(CreateDirectory::new(Arc::clone(&tree)))
-            .with(MoveFile::new(Arc::clone(&tree)))
-            .with(CopyFile::new(Arc::clone(&tree)))
-            .with(DeleteFile::new(Arc::clone(&tree)));
+            .with(GetFileInfo::new(Arc::clone(&tree)));
+        if is_writable(&tree) {
+            tools = tools
+                .with(WriteFile::new(Arc::clone(&tree)))
+                .with(EditFile::new(Arc::clone(&tree)))
+                .with(CreateDirectory::new(Arc::clone(&tree)))
+                .with(MoveFile::new(Arc::clone(&tree)))
+                .with(CopyFile::new(Arc::clone(&tree)))
+                .with(DeleteFile::new(Arc::clone(&tree)));
+        }
         let prompts = PromptRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout)
             .with(SummarizeFolder::new(Arc::clone(&tree)))
             .with(ReviewChanges::new(Arc::clone(&tree)))
@@ -141,6 +175,13 @@ impl App {
         let request_states = request_states(config.seal_keys.as_deref(), &tree)?;
         let features = Features { tools, prompts, resources, notifier };
         Ok(Self { config, tree, state, request_states, features })
+    }
+
+    /// The files that are served, for tools of your own: [`View::new`](crate::files::View::new) with this and the caller of
+    /// a call ([`CallContext::principal`](crate::call::CallContext::principal)) gives what the caller may see and change.
+    #[must_use]
+    pub fn tree(&self) -> Arc<Tree> {
+        Arc::clone(&self.tree)
     }
 
     /// Adds a tool of your own, after those on files.
@@ -191,13 +232,13 @@ impl App {
         let base = self.config.public_url.clone().unwrap_or_else(|| address_url(local));
         let url = endpoint_url(&base);
 
-        let auth = auth_config(&self.config.auth, &url);
-        let banner = self.banner(&url, &auth);
+        let (auth, made_token) = auth_config(&self.config.auth, &url);
+        let banner = Banner::new(&self.config, &self.tree, (&url, local), (&auth, made_token));
         let resource = ProtectedResource::new(base.as_str(), auth.jwt.as_ref().and_then(|jwt| jwt.issuer.as_deref()));
         let loopback = local.ip().is_loopback();
         let authenticator = Arc::new(Authenticator::start(auth).await?);
         let (stopping, shutdown) = Shutdown::new();
-        let info = server_info(&self.features);
+        let info = server_info(&self.features, is_writable(&self.tree));
         let features = Arc::new(self.features);
         let tasks = Tasks::new(Arc::clone(&features), Arc::clone(&self.state), self.config.task_ttl);
         let options = HttpOptions {
@@ -214,27 +255,8 @@ impl App {
             max_request_bytes: self.config.max_request_bytes,
             body_timeout: self.config.request_timeout,
         };
-        Ok(BoundApp { listener, server: http::router(features, options), stopping, shutdown, tasks, url, banner })
-    }
-
-    fn banner(&self, url: &Url, auth: &AuthConfig) -> String {
-        let mut text = format!("Pressmark {}: {url}\n", env!("CARGO_PKG_VERSION"));
-        for mount in self.tree.mounts() {
-            let access = if mount.is_writable() { "writable" } else { "read-only" };
-            let _ = writeln!(text, "  files    {} is {} ({access})", mount.path(), mount.directory().display());
-        }
-        let state = match &self.config.state {
-            StateConfig::Memory => "memory, for one replica; several share --state redis://…".to_owned(),
-            StateConfig::Redis(url) => url.to_string(),
-        };
-        let _ = writeln!(text, "  state    {state}");
-        if self.config.seal_keys.is_none() && matches!(self.config.state, StateConfig::Redis(_)) {
-            let next = "a call that asks its user must come back to this replica; several share --seal-keys FILE";
-            let _ = writeln!(text, "  seal     a key of its own: {next}");
-        }
-        let _ = writeln!(text, "  callers  {}", callers(auth));
-        let _ = write!(text, "\nClient configuration:\n{}", client_configuration(url, auth));
-        text
+        let (server, log_format) = (http::router(features, options), self.config.log_format);
+        Ok(BoundApp { listener, server, stopping, shutdown, tasks, url, banner, log_format })
     }
 }
 
@@ -247,8 +269,20 @@ impl BoundApp {
 
     /// What a person should know at the start: a few lines, with a client configuration to copy.
     #[must_use]
-    pub fn banner(&self) -> &str {
-        &self.banner
+    pub fn banner(&self) -> String {
+        self.banner.to_string()
+    }
+
+    /// Tells that the server listens: by the banner on stdout, or, where log lines are JSON, by one of those. A token that
+    /// was made for this run is told by the banner alone.
+    pub fn announce(&self) {
+        match self.log_format {
+            LogFormat::Json if !self.banner.shows_token => self.banner.log(),
+            LogFormat::Json | LogFormat::Text => {
+                // A reader that is gone (`pressmark serve | head -1`) is no reason not to serve.
+                let _ = writeln!(io::stdout(), "{}", self.banner);
+            }
+        }
     }
 
     /// The whole server as a service, without its socket: for tests, and for fuzzing. Streams end when `self` is dropped.
@@ -312,17 +346,31 @@ fn request_states(file: Option<&Path>, tree: &Tree) -> Result<RequestStates, App
     if let Some(mount) = tree.mount_with(file) {
         return Err(error(format!("callers could read it in {}; move it out of the served folder", mount.path())));
     }
-    let text = std::fs::read_to_string(file).map_err(|source| error(source.to_string()))?;
+    let text = std::fs::read_to_string(file).map_err(|source| AppError::SealKeysUnreadable { file: file.to_owned(), source })?;
     let keys = read_sealing_keys(&text).map_err(|problem| error(problem.to_string()))?;
+    warn_if_exposed(file);
     Ok(RequestStates::new(&keys))
 }
 
-fn server_info(features: &Features) -> ServerInfo {
+/// Who has the keys can make up what calls have learned.
+fn warn_if_exposed(file: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    if file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
+        tracing::warn!("the file of --seal-keys can be read by other users of this machine; run chmod 600 on it");
+    }
+}
+
+/// Can anything be changed through this server?
+fn is_writable(tree: &Tree) -> bool {
+    tree.mounts().any(|mount| mount.is_writable())
+}
+
+fn server_info(features: &Features, writable: bool) -> ServerInfo {
     ServerInfo {
         name: "pressmark".to_owned(),
         title: "Pressmark".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        instructions: INSTRUCTIONS.to_owned(),
+        instructions: [INSTRUCTIONS, if writable { WRITING_INSTRUCTIONS } else { "" }].concat(),
         prompts: !features.prompts.is_empty(),
         resources: !features.resources.is_empty(),
         tasks: Tasks::are_offered(features),
@@ -340,56 +388,23 @@ fn endpoint_url(base: &Url) -> Url {
     url
 }
 
-/// Fills in what needed the address: the audience of tokens, and the token of a first run.
-fn auth_config(settings: &AuthSettings, url: &Url) -> AuthConfig {
+/// Fills in what needed the address: the audience of tokens, and the token of a first run. Was one made?
+fn auth_config(settings: &AuthSettings, url: &Url) -> (AuthConfig, bool) {
     let mut jwt = settings.jwt.clone();
     if let Some(jwt) = &mut jwt
         && jwt.audiences.is_empty()
     {
         jwt.audiences.push(url.to_string());
     }
-    let configured = jwt.is_some() || settings.api_keys.is_some() || settings.no_auth;
+    let configured = jwt.is_some() || settings.api_keys.is_some() || settings.dev_token.is_some() || settings.no_auth;
     let random_token = || format!("dev-{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>()));
     let dev_token = settings.dev_token.clone().or_else(|| (!configured).then(random_token));
-    AuthConfig {
+    let auth = AuthConfig {
         jwt,
         api_keys: settings.api_keys.clone(),
         dev_token,
         no_auth: settings.no_auth,
         refresh: RefreshPolicy::default(),
-    }
-}
-
-fn callers(auth: &AuthConfig) -> String {
-    let mut ways = Vec::new();
-    if let Some(jwt) = &auth.jwt {
-        ways.push(match &jwt.issuer {
-            Some(issuer) => format!("tokens of {issuer} for {}", jwt.audiences.join(", ")),
-            None => format!("tokens of any issuer in the key set for {}", jwt.audiences.join(", ")),
-        });
-    }
-    if let Some(file) = &auth.api_keys {
-        ways.push(format!("API keys in {}", file.display()));
-    }
-    if auth.dev_token.is_some() {
-        ways.push("the development token below".to_owned());
-    }
-    if auth.no_auth {
-        ways.push("every program on this machine, without a token".to_owned());
-    }
-    ways.join("; ")
-}
-
-fn client_configuration(url: &Url, auth: &AuthConfig) -> String {
-    let mut server = serde_json::json!({ "type": "http", "url": url.as_str() });
-    // Where clients get tokens from the issuer themselves, the URL is all that they need.
-    let token = match auth {
-        AuthConfig { dev_token: Some(token), .. } => Some(token.as_str()),
-        AuthConfig { jwt: None, api_keys: Some(_), .. } => Some("YOUR-API-KEY"),
-        AuthConfig { .. } => None,
     };
-    if let Some(token) = token {
-        server["headers"] = serde_json::json!({ "Authorization": format!("Bearer {token}") });
-    }
-    format!("{:#}", serde_json::json!({ "mcpServers": { "pressmark": server } }))
+    (auth, !configured)
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use url::Url;
 
-use crate::auth::{JwtConfig, KeySource};
+use crate::auth::{JwtConfig, KeySource, issuer_url, key_url};
 use crate::files::MountSpec;
 use crate::state::RedisUrl;
 
@@ -31,7 +31,8 @@ pub struct Settings {
     pub read_only: Option<bool>,
 
     /// Address and port to listen on [default: 127.0.0.1:8080]
-    #[arg(long, env = "PRESSMARK_LISTEN", value_name = "ADDRESS:PORT", help_heading = "Network")]
+    #[arg(long, env = "PRESSMARK_LISTEN", value_name = "ADDRESS:PORT", value_parser = listen_address, help_heading = "Network")]
+    #[serde(deserialize_with = "deserialize_listen")]
     pub listen: Option<SocketAddr>,
 
     /// URL under which clients reach this server, without /mcp; metadata and links name it [default: http://ADDRESS:PORT]
@@ -62,8 +63,9 @@ pub struct Settings {
     /// [default: never]
     #[arg(long, env = "PRESSMARK_MAX_STREAM_AGE", value_name = "DURATION", help_heading = "Limits")]
     pub max_stream_age: Option<String>,
+
     /// How long a call that became a task may run, and how long its result is kept, both from its beginning [default: 1h]
-    #[arg(long, env = "PRESSMARK_TASK_TTL", value_name = "DURATION", help_heading = "State")]
+    #[arg(long, env = "PRESSMARK_TASK_TTL", value_name = "DURATION", help_heading = "Shared state")]
     pub task_ttl: Option<String>,
 
     /// Keys that seal what calls learn while they wait for the user: one or two lines of 32 bytes in base64 or
@@ -209,6 +211,9 @@ impl std::fmt::Debug for AuthSettings {
     }
 }
 
+/// A development token of a server that others can reach has so many characters at least: it is all that keeps them out.
+const MIN_REACHABLE_TOKEN: usize = 16;
+
 /// Below this a result has no room for its own metadata.
 const MIN_RESULT_BYTES: usize = 4_000;
 
@@ -216,13 +221,21 @@ impl Settings {
     /// Reads settings from the text of a configuration file (TOML).
     ///
     /// # Errors
-    /// [`ConfigError`] with line and column.
+    /// [`ConfigError`] with the line and the key.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| {
+        let at = |error: &toml::de::Error, problem: String| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-            // The message alone: the error's own display quotes the line, which may hold a token.
-            ConfigError(format!("configuration file, line {line}: {}", error.message()))
-        })
+            ConfigError(format!("line {line}: {problem}"))
+        };
+        let document = toml::Deserializer::parse(text).map_err(|error| at(&error, error.message().to_owned()))?;
+        serde_path_to_error::deserialize(document)
+            .map_err(|error| at(error.inner(), file_problem(&error.path().to_string(), error.inner().message())))
+    }
+
+    /// The names of all settings, as they stand in the file.
+    fn names() -> Vec<String> {
+        let command = Self::augment_args(clap::Command::new(""));
+        command.get_arguments().map(|argument| argument.get_id().as_str().replace('_', "-")).collect()
     }
 
     /// These settings, with those of the file where these say nothing.
@@ -324,8 +337,14 @@ impl Settings {
                 "{listen} can be reached from outside and nobody is authenticated: set --jwt-issuer, --api-keys or --dev-token, or listen on 127.0.0.1"
             )));
         }
-        if self.dev_token.as_ref().is_some_and(|token| token.is_empty() || token.contains(|c: char| !c.is_ascii_graphic())) {
-            return Err(ConfigError("--dev-token must be visible ASCII characters without spaces".to_owned()));
+        let unfit = |c: char| !c.is_ascii_graphic() || c == ',';
+        if self.dev_token.as_ref().is_some_and(|token| token.is_empty() || token.contains(unfit)) {
+            return Err(ConfigError("--dev-token must be visible ASCII characters without spaces and commas".to_owned()));
+        }
+        if !listen.ip().is_loopback() && self.dev_token.as_ref().is_some_and(|token| token.len() < MIN_REACHABLE_TOKEN) {
+            return Err(ConfigError(format!(
+                "{listen} can be reached from outside, and --dev-token can be guessed: it needs at least {MIN_REACHABLE_TOKEN} characters, such as `openssl rand -hex 24` makes"
+            )));
         }
         Ok(AuthSettings { jwt, api_keys: self.api_keys.clone(), dev_token: self.dev_token.clone(), no_auth })
     }
@@ -336,7 +355,9 @@ impl Settings {
                 return Err(ConfigError("--jwks-file and --jwks-url contradict each other; leave one out".to_owned()));
             }
             (Some(file), None, _) => KeySource::File(file.clone()),
-            (None, Some(url), _) => KeySource::Url(http_url("--jwks-url", url)?.into()),
+            (None, Some(url), _) => {
+                KeySource::Url(key_url(url).map_err(|problem| ConfigError(format!("--jwks-url: {problem}")))?.into())
+            }
             (None, None, Some(_)) => KeySource::Discovery,
             (None, None, None) if self.jwt_audience.is_some() => {
                 return Err(ConfigError("--jwt-audience needs --jwt-issuer, --jwks-file or --jwks-url beside it".to_owned()));
@@ -344,10 +365,57 @@ impl Settings {
             (None, None, None) => return Ok(None),
         };
         if let Some(issuer) = &self.jwt_issuer {
-            http_url("--jwt-issuer", issuer)?;
+            issuer_url(issuer).map_err(|problem| ConfigError(format!("--jwt-issuer: {problem}")))?;
+        }
+        if self.jwt_audience.as_deref() == Some("") {
+            return Err(ConfigError("--jwt-audience is empty; leave it out for the public URL + /mcp".to_owned()));
         }
         Ok(Some(JwtConfig { issuer: self.jwt_issuer.clone(), keys, audiences: self.jwt_audience.iter().cloned().collect() }))
     }
+}
+
+/// Reads an address to listen on; `localhost` is this machine.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let address = match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().ok().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port))),
+        None => text.parse().ok(),
+    };
+    address.ok_or_else(|| "write it like 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces".to_owned())
+}
+
+fn deserialize_listen<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    listen_address(&String::deserialize(deserializer)?).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// What is wrong with a key of the file, in the words of the file. No value is quoted: it could be a token.
+fn file_problem(key: &str, message: &str) -> String {
+    if let Some(unknown) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) {
+        let near = nearest(unknown, &Settings::names(), MAX_SLIPS).map(|name| format!("; did you mean `{name}`?"));
+        return format!("there is no setting `{unknown}`{}", near.unwrap_or_default());
+    }
+    let wanted = message.strip_prefix("invalid type").and_then(|rest| rest.rsplit_once(", expected "));
+    let problem = match wanted {
+        Some((_, "usize")) => "must be a number",
+        Some((_, "a boolean")) => "must be true or false",
+        Some((_, "a string")) => "must be a text in quotes",
+        Some((_, "a sequence")) => "must be a list of texts: [\"…\"]",
+        Some(_) => "has a value of the wrong kind",
+        None => message,
+    };
+    format!("`{key}`: {problem}")
+}
+
+/// As many letters may be wrong in a name that is meant for another.
+pub(crate) const MAX_SLIPS: usize = 2;
+
+/// The name that `text` was meant for, when at most `slips` letters of it are wrong, missing, too many or exchanged.
+/// Underscores do not count.
+pub(crate) fn nearest<'a>(text: &str, names: &'a [String], slips: usize) -> Option<&'a str> {
+    let plain = |name: &str| name.replace('_', "");
+    let distance = |name: &String| strsim::osa_distance(&plain(text), &plain(name));
+    let (name, distance) = names.iter().map(|name| (name, distance(name))).min_by_key(|(_, distance)| *distance)?;
+    // A short name is near to everything.
+    (distance <= slips.min(name.len() / 3)).then_some(name)
 }
 
 fn directory(setting: &str, place: &str) -> Result<PathBuf, ConfigError> {

@@ -36,7 +36,7 @@ const HOMES: [(&str, &[&str]); 8] = [
 ];
 
 /// The error codes of JSON-RPC and of MCP (2026-07-28, basic, "Error Codes"); codes of one's own lie elsewhere.
-const CODES: [&str; 8] = ["-32700", "-32600", "-32601", "-32602", "-32603", "-32020", "-32021", "-32022"];
+const CODES: [&str; 9] = ["-32700", "-32600", "-32601", "-32602", "-32603", "-32002", "-32020", "-32021", "-32022"];
 
 fn sources() -> Vec<(String, String)> {
     fn collect(folder: &Path, into: &mut Vec<PathBuf>) {

@@ -151,6 +151,34 @@ async fn the_public_url_counts_and_nothing_that_a_request_says() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_can_mend_about_tokens_is_said_once() {
+    let folder = folder();
+    let (issuer, server) = discovered(&folder, &["--public-url", PUBLIC_URL, "--log-format", "json"]).await;
+    let audience = format!("{PUBLIC_URL}/mcp");
+    let lacking = |claim: &str| {
+        let mut claims = json!({"iss": issuer.url, "aud": audience, "sub": "alice", "exp": now() + 600, "scope": "files:read"});
+        claims.as_object_mut().expect("an object").remove(claim);
+        ED.sign(&claims)
+    };
+    for claim in ["exp", "iss", "aud", "sub"] {
+        let reply = McpClient::modern(&server.url(), Some(&lacking(claim))).request("tools/list", json!({})).await;
+        let said = reply.error()["message"].as_str().expect("a message");
+        assert!(reply.status == 401 && said.contains(&format!("lacks the claim `{claim}`")), "{claim}: {said}");
+    }
+    for (scope, audience) in [("files:read", "https://other.example.com"), ("openid profile", audience.as_str())] {
+        for lifetime in [600, 601] {
+            let claims = json!({"iss": issuer.url, "aud": audience, "sub": "bob", "exp": now() + lifetime, "scope": scope});
+            McpClient::modern(&server.url(), Some(&ED.sign(&claims))).request("tools/list", json!({})).await;
+        }
+    }
+    let log = server.stderr();
+    let warned: Vec<&str> = log.lines().filter(|line| line.contains("\"WARN\"")).collect();
+    assert_eq!(warned.len(), 2, "{warned:#?}");
+    assert!(warned[0].contains(&format!("`aud` must name {audience}")), "{warned:#?}");
+    assert!(warned[1].contains("\"principal\":\"bob\"") && warned[1].contains("`scp`"), "{warned:#?}");
+}
+
 #[tokio::test]
 async fn without_an_authorization_server_there_is_no_metadata() {
     let folder = folder();

@@ -491,7 +491,11 @@ async fn the_http_request_must_be_right_too() {
             .send()
             .await
             .expect("an answer");
-        assert_eq!((response.status().as_u16(), response.headers()["allow"].as_bytes()), (405, b"POST".as_slice()), "{method}");
+        assert_eq!(
+            (response.status().as_u16(), response.headers()["allow"].as_bytes()),
+            (405, b"POST, GET, DELETE".as_slice()),
+            "{method}"
+        );
     }
     let elsewhere = http.get(format!("{}/nothing", server.process.url())).send().await.expect("an answer");
     assert_eq!(elsewhere.status(), 404);

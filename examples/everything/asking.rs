@@ -1,5 +1,8 @@
 //! Tools that ask: the user by a form, or the client's model. `?` ends the call until there is an answer; then it runs
 //! again from its beginning. How the question travels, in which revision, is not the tool's business.
+//!
+//! These tools show an answer as it came. One that works with it derives `Deserialize` for the form as well, and reads it with
+//! `answer.accepted::<Contact>()`, as in `rounds`.
 
 use pressmark::call::{CallContext, ElicitResult, Elicitation, NoArguments, Sampling};
 use pressmark::tools::{Tool, ToolSpec};

@@ -10,6 +10,7 @@ use toml::value::{Datetime, Offset};
 
 use super::authenticator::API_KEY_ISSUER;
 use super::claims::ScopeWords;
+use super::remarks::FILE_SCOPES;
 use super::token_digest::TokenDigest;
 use super::{Principal, ScopeSet, TokenProblem};
 
@@ -51,6 +52,7 @@ impl ApiKeys {
         let mut names = HashSet::new();
         for entry in file.key {
             let (name_at, digest_at) = (at(entry.name.span().start), at(entry.sha256.span().start));
+            entry.warn_of_foreign_scopes(&at);
             let (digest, key) = entry.check().map_err(|(offset, problem)| format!("{}: {problem}", at(offset)))?;
             if !names.insert(key.principal.subject.clone()) {
                 return Err(format!("{name_at}: another key has the name `{}`", key.principal.subject));
@@ -83,6 +85,14 @@ struct Entry {
 type Problem = (usize, String);
 
 impl Entry {
+    /// A scope that no tool on files asks for is mostly a slip of the pen. It is not quoted: it could be a key.
+    fn warn_of_foreign_scopes(&self, at: &dyn Fn(usize) -> String) {
+        if self.scopes.get_ref().iter().any(|scope| !ScopeSet::parse([scope]).touches_files()) {
+            let (place, name) = (at(self.scopes.span().start), self.name.get_ref());
+            tracing::warn!("the API-key file, {place}: a scope of the key {name:?} is none on files; those are {FILE_SCOPES}");
+        }
+    }
+
     fn check(self) -> Result<(TokenDigest, ApiKey), Problem> {
         let name = self.name.get_ref();
         if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {

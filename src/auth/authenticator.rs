@@ -8,6 +8,7 @@ use super::config::{AuthConfig, JwtConfig, KeySource, RefreshPolicy};
 use super::jwks::{Jwks, RemoteKeys};
 use super::jwt::{JwtVerifier, KeySet, UnverifiedToken};
 use super::key_fetcher::{KeyFetcher, KeyLocation, issuer_url, key_url};
+use super::remarks::Remarks;
 use super::token_digest::TokenDigest;
 use super::verified_cache::VerifiedCache;
 use super::watched_file::{FileFormat, WatchedFile};
@@ -48,6 +49,7 @@ struct JwtMethod {
     keys: Jwks,
     verified: VerifiedCache,
     checked: AtomicU64,
+    remarks: Remarks,
 }
 
 /// What a token is, as far as can be told without checking a signature.
@@ -146,6 +148,12 @@ impl Authenticator {
         self.jwt.as_ref()?.issuer.as_deref()
     }
 
+    /// Is there a development token?
+    #[must_use]
+    pub fn has_dev_token(&self) -> bool {
+        self.dev_token.is_some()
+    }
+
     /// Can every kind of token that is configured be checked now? For readiness: `false` until a key set was loaded.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -221,7 +229,8 @@ impl JwtMethod {
         }
         let verifier = JwtVerifier::new(issuer.as_deref(), &audiences);
         let keys = start_keys(keys, issuer.as_deref(), refresh).await?;
-        Ok(Self { issuer, verifier, keys, verified: VerifiedCache::new(), checked: AtomicU64::new(0) })
+        let (verified, checked, remarks) = (VerifiedCache::new(), AtomicU64::new(0), Remarks::new(&audiences));
+        Ok(Self { issuer, verifier, keys, verified, checked, remarks })
     }
 
     /// Who sends a token that was checked a moment ago.
@@ -251,7 +260,8 @@ impl JwtMethod {
 
     fn check(&self, token: &UnverifiedToken<'_>, digest: TokenDigest, keys: &KeySet) -> Result<Arc<Principal>, TokenProblem> {
         self.checked.fetch_add(1, Ordering::Relaxed);
-        let verified = self.verifier.verify(token, keys)?;
+        let verified = self.verifier.verify(token, keys).inspect_err(|problem| self.remarks.on_refusal(*problem))?;
+        self.remarks.on_principal(&verified.principal);
         let principal = Arc::clone(&verified.principal);
         self.verified.insert(digest, verified);
         Ok(principal)

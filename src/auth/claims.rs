@@ -63,7 +63,7 @@ impl Claims {
         // that could choose its own id from choosing that of a user.
         let subject = named(self.sub)
             .or_else(|| named(self.client_id).or_else(|| named(self.azp)).map(|client| format!("client:{client}")))
-            .ok_or(TokenProblem::MissingClaim)?;
+            .ok_or(TokenProblem::MissingClaim("sub"))?;
         let scopes = ScopeSet::parse(self.scope.or(self.scp).iter().flat_map(ScopeWords::iter));
         Ok(Principal { issuer, subject, scopes })
     }

@@ -70,9 +70,9 @@ pub enum TokenProblem {
     /// `aud` does not name this server.
     #[error("the token is for another audience")]
     Audience,
-    /// One of `exp`, `iss`, `aud` and `sub` is not there.
-    #[error("the token lacks a claim that is required")]
-    MissingClaim,
+    /// One of `exp`, `iss`, `aud` and `sub` is not there: this one.
+    #[error("the token lacks the claim `{0}`")]
+    MissingClaim(&'static str),
     /// An OpenID Connect ID token: it says who logged in, not what a client may do.
     #[error("the token is an ID token; an access token is needed")]
     IdToken,
@@ -98,7 +98,7 @@ impl TokenProblem {
             Self::NotYetValid => "not_yet_valid",
             Self::Issuer => "wrong_issuer",
             Self::Audience => "wrong_audience",
-            Self::MissingClaim => "missing_claim",
+            Self::MissingClaim(_) => "missing_claim",
             Self::IdToken => "id_token",
             Self::SenderConstrained => "sender_constrained",
         }

@@ -14,6 +14,8 @@ use super::{Principal, TokenProblem};
 
 /// How far the clocks of issuer and server may disagree, in seconds.
 const LEEWAY: u64 = 60;
+/// The claims that a token must have; `iss` where an issuer is configured. Whose token it is, see `claims`.
+const REQUIRED: [&str; 3] = ["exp", "aud", "iss"];
 /// How many keys one token is tried with: more than one only where it names no key, or two keys share a name.
 const MAX_TRIES: usize = 8;
 /// How many keys of a set are looked at.
@@ -90,10 +92,11 @@ impl JwtVerifier {
         // The algorithm is set for each token, from the key.
         let mut validation = Validation { leeway: LEEWAY, validate_nbf: true, ..Validation::default() };
         validation.set_audience(audiences);
-        validation.required_spec_claims = HashSet::from(["exp".to_owned(), "aud".to_owned()]);
+        let [exp, aud, iss] = REQUIRED.map(str::to_owned);
+        validation.required_spec_claims = HashSet::from([exp, aud]);
         if let Some(issuer) = issuer {
             validation.set_issuer(&[issuer]);
-            validation.required_spec_claims.insert("iss".to_owned());
+            validation.required_spec_claims.insert(iss);
         }
         Self { validation }
     }
@@ -135,7 +138,9 @@ fn problem(kind: &ErrorKind) -> TokenProblem {
         ErrorKind::ImmatureSignature => TokenProblem::NotYetValid,
         ErrorKind::InvalidIssuer => TokenProblem::Issuer,
         ErrorKind::InvalidAudience => TokenProblem::Audience,
-        ErrorKind::MissingRequiredClaim(_) => TokenProblem::MissingClaim,
+        ErrorKind::MissingRequiredClaim(claim) => {
+            TokenProblem::MissingClaim(REQUIRED.into_iter().find(|required| required == claim).unwrap_or("exp"))
+        }
         ErrorKind::InvalidAlgorithm => TokenProblem::Algorithm,
         _ => TokenProblem::Malformed,
     }

@@ -157,7 +157,7 @@ fn metadata_urls(issuer: &Url) -> Vec<Url> {
 ///
 /// # Errors
 /// What the address must be.
-pub(super) fn key_url(text: &str) -> Result<Url, String> {
+pub(crate) fn key_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{error}; it must be an https URL"))?;
     if url.scheme() != "https" && !is_plain_loopback(&url) {
         return Err("it must be an https URL (http is allowed on a loopback address only)".to_owned());
@@ -172,7 +172,7 @@ pub(super) fn key_url(text: &str) -> Result<Url, String> {
 ///
 /// # Errors
 /// What the address must be.
-pub(super) fn issuer_url(text: &str) -> Result<Url, String> {
+pub(crate) fn issuer_url(text: &str) -> Result<Url, String> {
     let url = key_url(text)?;
     if url.query().is_some() {
         return Err("it must be a URL without a query".to_owned());

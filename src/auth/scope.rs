@@ -108,6 +108,12 @@ impl ScopeSet {
         set
     }
 
+    /// Does the set permit anything in the tree at all?
+    #[must_use]
+    pub fn touches_files(&self) -> bool {
+        !self.grants.is_empty()
+    }
+
     /// All permissions on the whole tree.
     #[must_use]
     pub fn full() -> Self {

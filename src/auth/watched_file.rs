@@ -39,7 +39,7 @@ impl<T: Send + Sync + 'static> WatchedFile<T> {
         let (sender, current) = watch::channel(Arc::new(content));
         tokio::spawn(async move {
             if keep_current(file, every, sender).await.is_err() {
-                tracing::error!(file = name, "is not watched any more; restart the server to have changes read");
+                tracing::error!("the {name} is not watched any more; restart the server to have changes read");
             }
         });
         Ok(Self { current })
@@ -71,10 +71,10 @@ async fn keep_current<T: Send + Sync + 'static>(
             None => {}
             Some(Ok(content)) => {
                 sender.send_replace(Arc::new(content));
-                tracing::info!(file = name, "has changed and was read again");
+                tracing::info!("the {name} has changed and was read again");
             }
             Some(Err(problem)) => {
-                tracing::error!(file = name, problem, "has changed and cannot be used; what it said before stays in force");
+                tracing::error!(problem, "the {name} has changed and cannot be used; what it said before stays in force");
             }
         }
     }

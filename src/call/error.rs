@@ -133,6 +133,7 @@ impl From<crate::files::FileError> for ToolError {
             FileError::NoSpace { .. } => {
                 (ToolErrorKind::Io, "nothing was changed; free space by deleting files, or tell the operator")
             }
+            FileError::MountGone(_) => (ToolErrorKind::Unavailable, "tell the operator"),
             FileError::Busy(_) => (ToolErrorKind::Unavailable, "nothing was changed; repeat the call after a moment"),
             FileError::Changed(_) => (ToolErrorKind::Conflict, "nothing was changed; repeat the call"),
             FileError::Unsuitable { .. } => (ToolErrorKind::Conflict, "nothing was changed"),

@@ -1,13 +1,16 @@
 //! The command line: one file a command.
 
+mod environment;
 mod open_files;
 mod serve;
+mod usage_error;
 
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use self::usage_error::usage_error;
 use crate::app::App;
 
 /// Stateless MCP server that gives agents files, search and storage
@@ -58,7 +61,7 @@ pub fn serve(with: impl FnOnce(App) -> App) -> ExitCode {
 fn parse<C: Parser>() -> Result<C, ExitCode> {
     C::try_parse().map_err(|error| {
         if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            complain(&one_line(&error));
+            complain(&usage_error(&error, &mut C::command()));
             return ExitCode::from(EXIT_USAGE);
         }
         let _ = error.print();
@@ -76,15 +79,4 @@ fn fail(problem: &dyn std::fmt::Display) -> ExitCode {
 fn complain(problem: &dyn std::fmt::Display) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "pressmark: {problem}");
-}
-
-/// The gist of clap's many lines.
-fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let tip = text.lines().find_map(|line| line.trim_start().strip_prefix("tip: "));
-    match tip {
-        Some(tip) => format!("{problem}: {tip}"),
-        None => format!("{problem}; --help shows what there is"),
-    }
 }

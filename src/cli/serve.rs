@@ -1,6 +1,5 @@
 //! `pressmark serve`.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::EXIT_USAGE;
+use super::{EXIT_USAGE, environment};
 use crate::app::{App, AppError};
 use crate::config::{Config, ConfigError, Settings};
 use crate::telemetry;
@@ -31,14 +30,19 @@ pub(super) struct Serve {
 impl Serve {
     /// Serves until it is told to stop, with what `with` adds to the server.
     pub(super) fn run(self, with: impl FnOnce(App) -> App) -> ExitCode {
-        let config = match self.resolve() {
-            Ok(config) => config,
+        let known = Self::augment_args(clap::Command::new("serve"));
+        let prepared = environment::check(&known).and_then(|unknown| Ok((unknown, self.resolve()?)));
+        let (unknown, config) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => {
                 super::complain(&error);
                 return ExitCode::from(EXIT_USAGE);
             }
         };
         telemetry::init(config.log_format);
+        for problem in unknown {
+            tracing::warn!("{problem}");
+        }
         super::open_files::raise_limit();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         if let Some(workers) = config.workers {
@@ -54,6 +58,10 @@ impl Serve {
         runtime.shutdown_timeout(LAST_WORK);
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.is_of_settings() => {
+                super::complain(&error);
+                ExitCode::from(EXIT_USAGE)
+            }
             Err(error) => super::fail(&error),
         }
     }
@@ -64,7 +72,8 @@ impl Serve {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|error| ConfigError(format!("--config {}: {error}", path.display())))?;
-                Settings::from_toml(&text)?
+                Settings::from_toml(&text)
+                    .map_err(|ConfigError(problem)| ConfigError(format!("--config {}, {problem}", path.display())))?
             }
         };
         self.settings.or(file).resolve()
@@ -73,8 +82,7 @@ impl Serve {
 
 async fn serve(config: Config, with: impl FnOnce(App) -> App) -> Result<(), AppError> {
     let app = with(App::new(config).await?).bind().await?;
-    // A reader that is gone (`pressmark serve | head -1`) is no reason not to serve.
-    let _ = writeln!(std::io::stdout(), "{}", app.banner());
+    app.announce();
     app.serve(stop_signal()).await;
     Ok(())
 }

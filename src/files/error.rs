@@ -93,6 +93,9 @@ pub enum FileError {
         /// What is wrong, and what to do.
         problem: &'static str,
     },
+    /// The folder that the mount serves was removed from the machine.
+    #[error("the mount {0} is gone")]
+    MountGone(TreePath),
     /// Nobody waits for the outcome any more.
     #[error("the call was cancelled")]
     Cancelled,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, File, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
-use rustix::fs::OFlags;
+use rustix::fs::{Access, AtFlags, OFlags};
 
 use super::{FileError, TreeError};
 use crate::path::TreePath;
@@ -28,6 +28,8 @@ pub struct Mount {
     directory: PathBuf,
     writable: bool,
     remote: bool,
+    /// Did the operating system let the server write in it at the start?
+    server_writes: bool,
     root: Dir,
 }
 
@@ -56,17 +58,21 @@ impl Mount {
             Some(name) => mount_point(name)?,
         };
         let directory = spec.directory;
-        let root = match Dir::open_ambient_dir(&directory, cap_std::ambient_authority()) {
+        let root = match open_root(&directory) {
             Ok(root) => root,
             Err(error) => {
                 return Err(match error.kind() {
                     io::ErrorKind::NotFound => TreeError::Missing(directory),
                     io::ErrorKind::NotADirectory => TreeError::NotAFolder(directory),
+                    io::ErrorKind::PermissionDenied => {
+                        TreeError::Unreadable { directory, uid: rustix::process::geteuid().as_raw() }
+                    }
                     _ => TreeError::Unusable { directory, source: error },
                 });
             }
         };
-        Ok(Self { path, directory, writable: spec.writable, remote: lies_elsewhere(&root), root })
+        let (server_writes, remote) = (may_write(&root), lies_elsewhere(&root));
+        Ok(Self { path, directory, writable: spec.writable, server_writes, remote, root })
     }
 
     /// Where it appears in the tree.
@@ -87,15 +93,34 @@ impl Mount {
         self.writable
     }
 
-    /// Is the folder that was opened at start-up still the one that lies there?
+    /// Did the operating system let the server write in it at the start, whatever callers may?
+    #[must_use]
+    pub fn server_may_write(&self) -> bool {
+        self.server_writes
+    }
+
+    /// Is the folder that was opened at start-up still the one that lies there, and can it be used as it could be then?
     pub(super) fn check(&self) -> io::Result<()> {
         let opened = self.root.dir_metadata()?;
-        let found = Dir::open_ambient_dir(&self.directory, cap_std::ambient_authority())?.dir_metadata()?;
-        if (opened.dev(), opened.ino()) == (found.dev(), found.ino()) {
-            Ok(())
-        } else {
-            Err(io::Error::other("another folder has taken its place; restart the server"))
+        let there = open_root(&self.directory)?;
+        let found = there.dir_metadata()?;
+        if (opened.dev(), opened.ino()) != (found.dev(), found.ino()) {
+            return Err(io::Error::other("another folder has taken its place; restart the server"));
         }
+        if self.writable && self.server_writes && !may_write(&there) {
+            return Err(io::Error::other("the server may not write in it any more"));
+        }
+        Ok(())
+    }
+
+    /// Does the folder that was opened at start-up have no place on disk any more? Then it looks empty, and is not.
+    pub(super) fn is_gone(&self) -> bool {
+        self.root.dir_metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+
+    /// Does the operating system let the server put something else in place of the entry at `path`?
+    pub(super) fn lets_replace(&self, path: &TreePath, links: Links) -> bool {
+        path.parent().is_some_and(|parent| self.open_folder(&parent, links).is_ok_and(|folder| may_write(&folder)))
     }
 
     /// Opens the folder at `path`, which must lie in this mount.
@@ -113,6 +138,7 @@ impl Mount {
         }
         .map_err(|error| match FileError::from_io(path, error) {
             FileError::NotAFolder(_) => self.first_not_a_folder(path),
+            FileError::NotFound(_) if self.is_gone() => FileError::MountGone(self.path.clone()),
             other => other,
         })
     }
@@ -194,19 +220,22 @@ pub(super) fn open_entry(dir: &Dir, name: &str, want: Want, follow: FollowSymlin
 /// Is it on a file system that other machines serve?
 fn lies_elsewhere(root: &Dir) -> bool {
     // NFS, SMB, CIFS, SMB2, 9P, Ceph, AFS, Lustre, FUSE, VirtualBox: from linux/magic.h and statfs(2).
-    const REMOTE: [u32; 10] = [
-        0x6969,
-        0x517B,
-        0xFF53_4D42,
-        0xFE53_4D42,
-        0x0102_1997,
-        0x00C3_6400,
-        0x5346_414F,
-        0x0BD0_0BD0,
-        0x6573_5546,
-        0x786F_4256,
-    ];
+    const REMOTE: [u32; 10] =
+        [0x6969, 0x517B, 0xFF53_4D42, 0xFE53_4D42, 0x0102_1997, 0x00C3_6400, 0x5346_414F, 0x0BD0_0BD0, 0x6573_5546, 0x786F_4256];
     rustix::fs::fstatfs(root).is_ok_and(|found| REMOTE.contains(&(found.f_type as u32)))
+}
+
+/// Opens a folder of this machine that the server can list and look into: a handle alone can be had without that right.
+fn open_root(directory: &Path) -> io::Result<Dir> {
+    let root = Dir::open_ambient_dir(directory, cap_std::ambient_authority())?;
+    open_entry(&root, ".", Want::Folder, FollowSymlinks::Yes)?;
+    rustix::fs::accessat(&root, ".", Access::READ_OK | Access::EXEC_OK, AtFlags::EACCESS)?;
+    Ok(root)
+}
+
+/// Does the operating system let the server make and replace entries in this folder?
+fn may_write(folder: &Dir) -> bool {
+    rustix::fs::accessat(folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
 }
 
 fn mount_point(name: &str) -> Result<TreePath, TreeError> {

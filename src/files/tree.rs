@@ -31,7 +31,15 @@ pub enum TreeError {
     /// Something else than a folder is there.
     #[error("{} is not a folder", .0.display())]
     NotAFolder(PathBuf),
-    /// The operating system does not let the server in, or failed.
+    /// The operating system does not let the server in.
+    #[error("the folder {} cannot be read (permission denied); the server runs as uid {uid}", directory.display())]
+    Unreadable {
+        /// Which folder.
+        directory: PathBuf,
+        /// As whom the server runs.
+        uid: u32,
+    },
+    /// The operating system failed.
     #[error("the folder {} cannot be used: {source}", directory.display())]
     Unusable {
         /// Which folder.

@@ -104,10 +104,23 @@ impl View {
         self.principal.scopes.covers_all_below(permission, folder)
     }
 
-    /// Could the caller write here: do its scopes and the mount allow it?
+    /// Could the caller write here: do its scopes, the mount and the operating system allow it?
     #[must_use]
     pub fn is_writable(&self, path: &TreePath) -> bool {
-        self.allows(Permission::Write, path) && self.changeable(path).is_ok()
+        let lets_replace = |mount: &Arc<Mount>| mount.lets_replace(path, self.links(Permission::Write));
+        self.allows(Permission::Write, path) && self.changeable(path).is_ok_and(lets_replace)
+    }
+
+    /// Fails when what lies at `path` was removed from this machine under the server's hands: its mount then looks like an
+    /// empty folder. To be asked before something empty is shown.
+    ///
+    /// # Errors
+    /// [`FileError::MountGone`].
+    pub fn must_be_there(&self, path: &TreePath) -> Result<(), FileError> {
+        match self.tree.mount_of(path) {
+            Some(mount) if mount.is_gone() => Err(FileError::MountGone(mount.path().clone())),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Does the path lie on a file system of this machine, so that a look at it waits for no network?
@@ -302,6 +315,7 @@ impl View {
         match self.tree.mount_of(path) {
             Some(mount) if mount.path() == path => read_only("it is the top of a mount"),
             Some(mount) if !mount.is_writable() => read_only("its mount is read-only"),
+            Some(mount) if mount.is_gone() => Err(FileError::MountGone(mount.path().clone())),
             Some(mount) => Ok(mount),
             None => read_only("it lies in no mount; the folders in / are the mounts"),
         }

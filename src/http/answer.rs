@@ -101,8 +101,7 @@ pub(super) async fn answer_in_batch(
             let problem = "this call has to ask through the client, which needs a stream of its own: send it outside of a batch";
             write_error(Some(&id), &McpError::InvalidRequest(problem.to_owned()))
         }
-        Ok(result) => endpoint.writer.write(&id, version, &result),
-        Err(error) => write_error(Some(&id), &error),
+        outcome => respond::message(&id, version, &endpoint.writer, &outcome),
     })
 }
 
@@ -127,10 +126,10 @@ pub(super) fn finish(
 ) -> Response {
     match result {
         Ok(McpResult::Listening(listening)) => listen_stream::respond(listening, id.clone(), endpoint.shutdown.clone()),
-        Ok(result) => respond::json(StatusCode::OK, endpoint.writer.write(id, version, &result)),
         Err(error) => {
             respond::reject(&Rejection { id: Some(id.clone()), modern: version.is_modern(), error }, &endpoint.challenge)
         }
+        result => respond::json(StatusCode::OK, respond::message(id, version, &endpoint.writer, &result)),
     }
 }
 
@@ -202,10 +201,7 @@ impl<F: Future<Output = Result<McpResult, McpError>>> Stream for EventStream<F> 
             Poll::Ready(Next::Report(event)) => Poll::Ready(Some(event)),
             Poll::Ready(Next::Result(result)) => {
                 self.running = None;
-                let message = match result {
-                    Ok(result) => self.writer.write(&self.id, self.version, &result),
-                    Err(error) => write_error(Some(&self.id), &error),
-                };
+                let message = respond::message(&self.id, self.version, &self.writer, &result);
                 Poll::Ready(Some(sse::event(&message)))
             }
             Poll::Pending => self.keep_alive.poll_tick(cx).map(|_| Some(sse::KEEP_ALIVE)),

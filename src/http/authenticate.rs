@@ -13,6 +13,7 @@ use serde_json::json;
 use tower::{Layer, Service};
 
 use super::challenge::Challenge;
+use super::log::{self, Outcome};
 use super::well_known::ProtectedResource;
 use crate::auth::{AuthError, Authenticator, Principal};
 
@@ -47,6 +48,9 @@ impl AuthenticateLayer {
     pub fn new(authenticator: Arc<Authenticator>, resource: &ProtectedResource) -> Self {
         let advice = match resource.metadata_url() {
             Some(url) => format!("get an access token as described at {url}"),
+            None if authenticator.has_dev_token() => {
+                "use the token that `pressmark serve` printed when it started, or that was given to it as --dev-token".to_owned()
+            }
             None => "ask the operator of this server for a token".to_owned(),
         };
         Self { door: Arc::new(Door { authenticator, challenge: Challenge::new(resource), advice }) }
@@ -96,7 +100,7 @@ where
         let credentials = Credentials::take(request.headers_mut());
         let known = match &credentials {
             Ok(credentials) => self.door.authenticator.recognise(credentials.as_str()),
-            Err(error) => Some(Err(error.clone())),
+            Err(error) => Some(Err(*error)),
         };
         if let Some(Ok(principal)) = known {
             return Either::Left(self.inner.call(Authenticated { principal, request }));
@@ -139,19 +143,13 @@ impl Credentials {
 
 impl Door {
     fn refuse<R: From<Bytes>>(&self, error: AuthError) -> Response<R> {
-        let reason = error.reason();
+        log::note(Outcome::refused(error.reason()));
         let (status, challenge) = match error {
             AuthError::Missing => (StatusCode::UNAUTHORIZED, Some(self.challenge.missing_token())),
             AuthError::Malformed => (StatusCode::BAD_REQUEST, Some(self.challenge.invalid_request(&error.to_string()))),
             AuthError::InvalidToken(problem) => (StatusCode::UNAUTHORIZED, Some(self.challenge.invalid_token(problem))),
             AuthError::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
         };
-        // Clients without a token are the normal beginning of an OAuth flow.
-        if error == AuthError::Missing {
-            tracing::debug!(reason, status = status.as_u16(), "request refused");
-        } else {
-            tracing::warn!(reason, status = status.as_u16(), "request refused");
-        }
         let next = match error {
             AuthError::Missing => format!("send `Authorization: Bearer <token>`; {}", self.advice),
             AuthError::Malformed => "send exactly one `Authorization: Bearer <token>`".to_owned(),

@@ -9,7 +9,7 @@ use futures_util::future::Either;
 use tower::{Layer, Service};
 
 use crate::auth::{Denied, Principal};
-use crate::mcp::{Authorized, Features, Filter, McpError, Method, Named, Reference, Request};
+use crate::mcp::{Authorized, Features, Filter, McpError, Method, Named, ProtocolVersion, Reference, Request};
 use crate::resources::AuthorizedResource;
 
 /// Turns requests that name things into requests that hold proofs.
@@ -79,14 +79,19 @@ fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Aut
             let prompt = features.prompts.authorize(principal, &call.name, call.arguments_json());
             Method::GetPrompt((prompt.map_err(|denied| McpError::refusal(denied, "prompt", &call.name))?, call))
         }
-        Method::ReadResource(uri) => Method::ReadResource(resource(features, principal, uri)?),
+        Method::ReadResource(uri) => Method::ReadResource(resource(features, principal, version, uri)?),
         Method::Complete(Reference::Prompt(call), completing) => {
             let prompt = features.prompts.authorize(principal, &call.name, None);
             let prompt = prompt.map_err(|denied| McpError::refusal(denied, "prompt", &call.name))?;
             Method::Complete(Reference::Prompt((prompt, call)), completing)
         }
         Method::Complete(Reference::Template(uri), completing) => {
-            Method::Complete(Reference::Template(resource(features, principal, uri)?), completing)
+            let template = resource(features, principal, version, uri).map_err(|error| match error {
+                // Here it is the argument that is wrong, in every revision (server/utilities/completion, "Error Handling").
+                McpError::ResourceNotFound { .. } => McpError::InvalidParams(error.to_string()),
+                error => error,
+            })?;
+            Method::Complete(Reference::Template(template), completing)
         }
         Method::GetTask(id) => Method::GetTask(id),
         Method::UpdateTask(id, responses) => Method::UpdateTask(id, responses),
@@ -96,16 +101,21 @@ fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Aut
             let updates = updates.into_iter().filter_map(|uri| features.resources.authorize(principal, &uri).ok()).collect();
             Method::Listen(Filter { tools, prompts, resources, updates, tasks })
         }
-        Method::Subscribe(uri) => Method::Subscribe(resource(features, principal, uri)?),
+        Method::Subscribe(uri) => Method::Subscribe(resource(features, principal, version, uri)?),
         Method::Unsubscribe(uri) => Method::Unsubscribe(uri),
         Method::SetLogLevel(level) => Method::SetLogLevel(level),
     };
     Ok(Request { caller, version, method, retry, session })
 }
 
-fn resource(features: &Features, principal: &Arc<Principal>, uri: String) -> Result<AuthorizedResource, McpError> {
+fn resource(
+    features: &Features,
+    principal: &Arc<Principal>,
+    version: ProtocolVersion,
+    uri: String,
+) -> Result<AuthorizedResource, McpError> {
     match features.resources.authorize(principal, &uri) {
-        Err(Denied::Unknown) => Err(McpError::ResourceNotFound { uri: uri.chars().take(200).collect() }),
+        Err(Denied::Unknown) => Err(McpError::ResourceNotFound { uri: uri.chars().take(200).collect(), version }),
         Err(denied) => Err(McpError::refusal(denied, "resource", &uri)),
         Ok(resource) => Ok(resource),
     }

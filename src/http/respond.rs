@@ -6,8 +6,9 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderValue, StatusCode};
 
 use super::challenge::Challenge;
+use super::log::{self, Outcome};
 use super::read_message::Rejection;
-use crate::mcp::{McpError, write_error};
+use crate::mcp::{McpError, McpResult, ProtocolVersion, RequestId, ResultWriter, write_error};
 
 /// Why a request to the endpoint is refused before its body is understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,22 @@ impl Refusal {
         }
     }
 
+    /// One word for the log.
+    fn label(self) -> &'static str {
+        match self {
+            Self::NotAcceptable | Self::NoEventStream => "not_acceptable",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyBroken => "body_broken",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::StateAway => "unavailable",
+            Self::Origin => "foreign_origin",
+            Self::NotFound => "no_such_path",
+            Self::Panicked => "panicked",
+        }
+    }
+
     fn error(self) -> McpError {
         let message = match self {
             Self::NotAcceptable => "the Accept header must list both application/json and text/event-stream".to_owned(),
@@ -81,9 +98,10 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        log::note(Outcome::refused(self.label()));
         let mut response = json(self.status(), write_error(None, &self.error()));
         if self == Self::MethodNotAllowed {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, DELETE"));
         }
         if self == Self::StateAway {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -94,6 +112,7 @@ impl IntoResponse for Refusal {
 
 /// The response to a message that gets a JSON-RPC error.
 pub(super) fn reject(rejection: &Rejection, challenge: &Challenge) -> Response {
+    log::note(Outcome::of_error(&rejection.error));
     let status = status(&rejection.error, rejection.modern);
     let mut response = json(status, write_error(rejection.id.as_ref(), &rejection.error));
     if let McpError::InsufficientScope { needed, message } = &rejection.error {
@@ -121,6 +140,27 @@ fn status(error: &McpError, modern: bool) -> StatusCode {
         McpError::InsufficientScope { .. } => StatusCode::FORBIDDEN,
         McpError::UnknownSession => StatusCode::NOT_FOUND,
         McpError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The answer to a request as a whole JSON-RPC message.
+pub(super) fn message(
+    id: &RequestId,
+    version: ProtocolVersion,
+    writer: &ResultWriter,
+    outcome: &Result<McpResult, McpError>,
+) -> Vec<u8> {
+    match outcome {
+        Ok(result) => {
+            if let Some(outcome) = Outcome::of_result(result) {
+                log::note(outcome);
+            }
+            writer.write(id, version, result)
+        }
+        Err(error) => {
+            log::note(Outcome::of_error(error));
+            write_error(Some(id), error)
+        }
     }
 }
 

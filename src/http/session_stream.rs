@@ -8,6 +8,7 @@ use futures_util::stream;
 use tokio::time::{Instant, sleep_until};
 
 use super::endpoint::Endpoint;
+use super::log::{self, Outcome};
 use super::shutdown::Shutdown;
 use super::sse;
 use crate::mcp::legacy::{CallStream, EventName, GetStream, Sent};
@@ -59,7 +60,12 @@ impl Open {
         tokio::select! {
             biased;
             sent = self.stream.next() => Some(match sent? {
-                Sent::Message { id, message } => (sse::event_named(&id, &message), true),
+                Sent::Message { id, message } => {
+                    if let Some(outcome) = Outcome::of_message(&message) {
+                        log::note(outcome);
+                    }
+                    (sse::event_named(&id, &message), true)
+                }
                 Sent::Close { id, retry } => (sse::empty(&id, retry), false),
                 Sent::Idle => (sse::KEEP_ALIVE, true),
             }),

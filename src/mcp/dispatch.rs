@@ -83,7 +83,7 @@ impl Dispatch {
             }
             Method::ListResources(cursor) => {
                 let page = features.resources.list(caller, cursor.as_deref()).await;
-                failing(page, None).map(McpResult::ListResources)
+                failing(page, version, None).map(McpResult::ListResources)
             }
             Method::ListTemplates => Ok(McpResult::ListTemplates(features.resources.templates(&caller.principal))),
             Method::CallTool((tool, call)) => {
@@ -108,7 +108,7 @@ impl Dispatch {
                     retry,
                     ("prompts/get", &call),
                     |caller| prompt.get(caller),
-                    |result| result.map(McpResult::GetPrompt).map_err(|error| failure(&error, None)),
+                    |result| result.map(McpResult::GetPrompt).map_err(|error| failure(&error, version, None)),
                 )
                 .await
             }
@@ -123,17 +123,17 @@ impl Dispatch {
                     ("resources/read", &call),
                     |caller| resource.read(caller),
                     |result| {
-                        let contents = result.map_err(|error| failure(&error, Some(uri)))?;
+                        let contents = result.map_err(|error| failure(&error, version, Some(uri)))?;
                         Ok(McpResult::ReadResource { contents, ttl_ms })
                     },
                 )
                 .await
             }
             Method::Complete(Reference::Prompt((prompt, _)), completing) => {
-                failing(prompt.complete(caller, completing).await, None).map(McpResult::Complete)
+                failing(prompt.complete(caller, completing).await, version, None).map(McpResult::Complete)
             }
             Method::Complete(Reference::Template(template), completing) => {
-                failing(template.complete(caller, completing).await, None).map(McpResult::Complete)
+                failing(template.complete(caller, completing).await, version, None).map(McpResult::Complete)
             }
             Method::GetTask(id) => tasks.get(&caller, &id).await.map(McpResult::GetTask),
             Method::UpdateTask(id, responses) => tasks.update(&caller, &id, &responses).await.map(|()| McpResult::Empty),
@@ -141,7 +141,7 @@ impl Dispatch {
             Method::Listen(filter) => Listening::start(features, tasks, caller, filter).await.map(McpResult::Listening),
             Method::Subscribe(resource) => {
                 let (session, uri) = (in_session(session)?, resource.uri().to_owned());
-                let watch = failing(resource.watch(caller).await, Some(uri.clone()))?;
+                let watch = failing(resource.watch(caller).await, version, Some(uri.clone()))?;
                 let watch = watch.ok_or_else(|| McpError::InvalidParams("this resource cannot be watched".to_owned()))?;
                 sessions.subscribe(&session, &uri, &watch.current).await.map(|()| McpResult::Empty)
             }
@@ -206,9 +206,9 @@ fn lacking(capabilities: &ClientCapabilities) -> ToolError {
 }
 
 /// The output of a request that is over in one round.
-fn failing<T>(round: Round<T>, uri: Option<String>) -> Result<T, McpError> {
+fn failing<T>(round: Round<T>, version: ProtocolVersion, uri: Option<String>) -> Result<T, McpError> {
     match round {
-        Round::Done(result) => result.map_err(|error| failure(&error, uri)),
+        Round::Done(result) => result.map_err(|error| failure(&error, version, uri)),
         Round::Lacks(capabilities) => Err(McpError::MissingCapability(capabilities)),
         // Only tools/call, prompts/get and resources/read may ask (2026-07-28, basic/patterns/mrtr, "Supported Requests").
         Round::Asks { .. } => Err(McpError::Internal),
@@ -216,9 +216,9 @@ fn failing<T>(round: Round<T>, uri: Option<String>) -> Result<T, McpError> {
 }
 
 /// What a model could repair is, outside of tool calls, an error of the protocol.
-fn failure(error: &ToolError, uri: Option<String>) -> McpError {
+fn failure(error: &ToolError, version: ProtocolVersion, uri: Option<String>) -> McpError {
     match (error.kind(), uri) {
-        (ToolErrorKind::NotFound | ToolErrorKind::Forbidden, Some(uri)) => McpError::ResourceNotFound { uri },
+        (ToolErrorKind::NotFound | ToolErrorKind::Forbidden, Some(uri)) => McpError::ResourceNotFound { uri, version },
         (ToolErrorKind::Unavailable | ToolErrorKind::TimedOut | ToolErrorKind::Io, _) => {
             McpError::Unavailable(error.message().to_owned())
         }

@@ -28,6 +28,8 @@ pub enum McpError {
     ResourceNotFound {
         /// What was asked for.
         uri: String,
+        /// The revision of the request: the handshake revisions have a code of their own for it.
+        version: ProtocolVersion,
     },
     /// The client does not declare what the request cannot do without.
     #[error("the client does not declare a capability that this request needs")]
@@ -81,6 +83,8 @@ impl McpError {
             Self::Parse(_) => -32700,
             Self::InvalidRequest(_) => -32600,
             Self::MethodNotFound(_) => -32601,
+            // 2025-11-25, server/resources, "Error Handling"; replaced by -32602 in 2026-07-28.
+            Self::ResourceNotFound { version, .. } if !version.is_modern() => -32002,
             Self::MalformedParams(_) | Self::InvalidParams(_) | Self::ResourceNotFound { .. } => -32602,
             Self::Internal | Self::Unavailable(_) => -32603,
             Self::HeaderMismatch(_) => -32020,
@@ -88,6 +92,25 @@ impl McpError {
             Self::UnsupportedVersion { .. } => -32022,
             Self::InsufficientScope { .. } => 403,
             Self::UnknownSession => 404,
+        }
+    }
+
+    /// What happened as one word for logs and metrics: a name where this server has one, or else the code.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Parse(_) => "-32700",
+            Self::InvalidRequest(_) => "-32600",
+            Self::MethodNotFound(_) => "-32601",
+            Self::MalformedParams(_) | Self::InvalidParams(_) => "-32602",
+            Self::ResourceNotFound { .. } => "not_found",
+            Self::Unavailable(_) => "unavailable",
+            Self::Internal => "-32603",
+            Self::HeaderMismatch(_) => "-32020",
+            Self::MissingCapability(_) => "-32021",
+            Self::UnsupportedVersion { .. } => "-32022",
+            Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::UnknownSession => "unknown_session",
         }
     }
 
@@ -102,7 +125,7 @@ impl McpError {
             Self::InsufficientScope { needed, .. } => {
                 Some(serde_json::json!({ "requiredScopes": needed.iter().map(Scope::to_string).collect::<Vec<_>>() }))
             }
-            Self::ResourceNotFound { uri } => Some(serde_json::json!({ "uri": uri })),
+            Self::ResourceNotFound { uri, .. } => Some(serde_json::json!({ "uri": uri })),
             Self::MissingCapability(capabilities) => Some(serde_json::json!({ "requiredCapabilities": capabilities })),
             Self::Parse(_)
             | Self::InvalidRequest(_)

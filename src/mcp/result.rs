@@ -153,7 +153,7 @@ impl ResultWriter {
             McpResult::CallTool(result) => {
                 let content = either(&result.content, version.has_resource_links(), Content::without_link);
                 let structured = result.structured.as_deref().filter(|_| titled);
-                let result = CallToolResult { content: &content, structured, is_error: result.is_error };
+                let result = CallToolResult { content: &content, structured, is_error: result.error.is_some() };
                 answer("complete", result.size(), &|out| result.write(out))
             }
             McpResult::CreateTask(task) => answer("task", 512, &|out| write_json(out, &task.view())),
@@ -203,7 +203,7 @@ fn write_members(out: &mut Vec<u8>, write_object: &dyn Fn(&mut Vec<u8>)) {
 /// A tool's result as it stands in a completed task.
 pub(super) fn tool_result_json(result: &ToolResult) -> Box<RawValue> {
     let structured = result.structured.as_deref();
-    let result = CallToolResult { content: &result.content, structured, is_error: result.is_error };
+    let result = CallToolResult { content: &result.content, structured, is_error: result.error.is_some() };
     let mut out = b"{\"resultType\":\"complete\"".to_vec();
     write_members(&mut out, &|out| result.write(out));
     #[expect(clippy::expect_used, reason = "what was written is JSON, which is UTF-8")]

@@ -2,7 +2,7 @@
 
 use crate::files::{FileError, FileKind, Stop, View, Walk, WalkFrom, WalkOptions};
 use crate::path::TreePath;
-use crate::tools::{json_len, one_line};
+use crate::tools::{counted, json_len, one_line};
 
 /// So many levels are shown if there is room for them, or else so many, or else one.
 const DEPTHS: [usize; 3] = [4, 2, 1];
@@ -44,7 +44,7 @@ fn level_lines(
         let line = match walked.kind() {
             FileKind::Folder => format!("{path}/\n"),
             FileKind::File => match walked.metadata() {
-                Ok(metadata) => format!("{path} ({} bytes)\n", metadata.size),
+                Ok(metadata) => format!("{path} ({})\n", counted(metadata.size, "byte")),
                 Err(_) => continue,
             },
             FileKind::Symlink => format!("{path} (a symbolic link)\n"),

@@ -15,7 +15,7 @@ use crate::files::{FileError, FileKind, Stop, Tree, View, Walk, WalkFrom, WalkOp
 use crate::path::TreePath;
 use crate::resources::FileUri;
 use crate::search::Smallest;
-use crate::tools::{json_len, one_line};
+use crate::tools::{counted, json_len, one_line};
 
 const DEFAULT_SINCE: &str = "1 day";
 /// What is proposed while `since` is typed.
@@ -163,7 +163,7 @@ impl Changed {
         let (mut text, mut bytes, mut shown) = (String::new(), 0, 0);
         for file in &self.newest {
             let time = rfc3339(file.modified).unwrap_or_else(|| "at an unknown time".to_owned());
-            let line = format!("{time} {} ({} bytes)\n", one_line(file.path.as_str()), file.size);
+            let line = format!("{time} {} ({})\n", one_line(file.path.as_str()), counted(file.size, "byte"));
             bytes += json_len(&line);
             if bytes > max_bytes {
                 break;

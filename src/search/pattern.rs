@@ -86,7 +86,14 @@ impl Pattern<'_> {
             .dfa_size_limit(MAX_CACHE_BYTES)
             .nest_limit(MAX_NESTING)
             .build(self.text)
-            .map_err(|error| PatternError::Syntax(error.to_string()))
+            .map_err(|error| PatternError::Syntax(self.problem(&error.to_string())))
+    }
+
+    /// What the compiler says of the expression that it was given, which is this one with something around it: of its
+    /// several lines, the one that says what is wrong.
+    fn problem(&self, error: &str) -> String {
+        let problem = error.lines().rev().find_map(|line| line.strip_prefix("error: "));
+        format!("`{}` is no regular expression: {}", self.text, problem.unwrap_or(error))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::counted::counted;
 use super::write_file::yes;
 use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
@@ -90,7 +91,7 @@ impl Tool for CopyFile {
             let options = TransferOptions { if_match: if_match.as_ref(), overwrite, create_parents };
             let copy = view.copy_file(&from, &to, options, &mut report, &|| flag.is_set())?;
             let verb = if copy.created { "to" } else { "over" };
-            let text = format!("Copied {from} {verb} {to}: {} bytes, version {}.", copy.bytes, copy.version);
+            let text = format!("Copied {from} {verb} {to}: {}, version {}.", counted(copy.bytes, "byte"), copy.version);
             Ok(ToolOutput::text(
                 text,
                 CopyFileOutput { from, to, version: copy.version, bytes: copy.bytes, created: copy.created },

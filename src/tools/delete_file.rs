@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::counted::counted;
 use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Elicitation, Interrupted, Lane, ToolError, ToolErrorKind};
@@ -83,7 +84,7 @@ impl Tool for DeleteFile {
         let path = args.path;
         let text = match folders {
             0 => format!("Deleted {path}."),
-            folders => format!("Deleted {path}: {files} files and {folders} folders."),
+            folders => format!("Deleted {path}: {} and {}.", counted(files, "file"), counted(folders, "folder")),
         };
         Ok(ToolOutput::text(text, DeleteFileOutput { path, files, folders }))
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::counted::counted;
 use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Content, Interrupted, Lane, ToolError, ToolErrorKind};
@@ -114,7 +115,7 @@ const EDITS_EXAMPLE: &str = r#"[{"old_text": "let limit = 10;", "new_text": "let
 
 fn output(path: TreePath, dry_run: bool, edited: EditedFile) -> ToolOutput<EditFileOutput> {
     let EditedFile { version, replacements, diff } = edited;
-    let places = if replacements == 1 { "1 place".to_owned() } else { format!("{replacements} places") };
+    let places = counted(replacements as u64, "place");
     let lines = format!("lines: +{} -{}", diff.added, diff.removed);
     let mut summary = match dry_run {
         true => format!("Dry run, nothing changed: the edits apply to {path}, version {version}, in {places} ({lines})."),

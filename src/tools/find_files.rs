@@ -135,6 +135,9 @@ impl Tool for FindFiles {
                 let take = |walked: &Walked| take(walked, query.r#type, &globs);
                 let line = |entry: &super::listing::ListedEntry, text: &mut String| text.push_str(&one_line(&entry.path));
                 let listed = list(walk, order, after, (query.limit, budget), cancelled, take, line)?;
+                if listed.entries.is_empty() {
+                    view.must_be_there(&query.path)?;
+                }
                 Ok((query, listed))
             })
             .await?;

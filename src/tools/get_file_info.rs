@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::counted::counted;
 use super::json_len::json_len;
 use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
@@ -189,7 +190,7 @@ impl GetFileInfoOutput {
         let lines = [
             Some(format!("type: {}", kind(self.kind))),
             self.leads_to.map(|target| format!("leads to: {}", kind(target))),
-            self.size.map(|size| format!("size: {size} bytes")),
+            self.size.map(|size| format!("size: {}", counted(size, "byte"))),
             self.modified.as_ref().map(|time| format!("modified: {time}")),
             self.created.as_ref().map(|time| format!("created: {time}")),
             self.version.as_ref().map(|version| format!("version: {version}")),

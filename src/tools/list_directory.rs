@@ -117,6 +117,9 @@ impl Tool for ListDirectory {
                 let walk = Walk::new(&view, folder, options, from, &stop)?;
                 let line = |entry: &ListedEntry, text: &mut String| write_line(entry, &query.path, text);
                 let listed = list(walk, order, after, (query.limit, budget), cancelled, |_| Take::Entry, line)?;
+                if listed.entries.is_empty() {
+                    view.must_be_there(&query.path)?;
+                }
                 Ok((query, listed))
             })
             .await?;
@@ -157,8 +160,9 @@ fn write_line(entry: &ListedEntry, folder: &TreePath, text: &mut String) {
         FileKind::Other => text.push_str("\tneither file nor folder"),
         FileKind::File => {
             text.push('\t');
-            text.push_str(itoa::Buffer::new().format(entry.size.unwrap_or(0)));
-            text.push_str(" bytes");
+            let size = entry.size.unwrap_or(0);
+            text.push_str(itoa::Buffer::new().format(size));
+            text.push_str(if size == 1 { " byte" } else { " bytes" });
         }
     }
     if let Some(modified) = &entry.modified {

@@ -2,6 +2,7 @@
 //! a [`ToolError`](crate::call::ToolError).
 
 mod copy_file;
+mod counted;
 mod create_directory;
 mod delete_file;
 mod edit_file;
@@ -22,6 +23,7 @@ mod tool;
 mod write_file;
 
 pub use copy_file::{CopyFile, CopyFileArgs, CopyFileOutput};
+pub(crate) use counted::counted;
 pub use create_directory::{CreateDirectory, CreateDirectoryArgs, CreateDirectoryOutput};
 pub use delete_file::{DeleteFile, DeleteFileArgs, DeleteFileOutput};
 pub use edit_file::{EditFile, EditFileArgs, EditFileOutput};

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::call::Content;
+use crate::call::{Content, ToolErrorKind};
 
 /// A tool's output: content blocks for the model, and the same or more in a form for programs.
 #[derive(Clone, Debug)]
@@ -34,6 +34,6 @@ pub struct ToolResult {
     pub content: Vec<Content>,
     /// What programs read; absent in errors.
     pub structured: Option<Box<RawValue>>,
-    /// Did the tool fail?
-    pub is_error: bool,
+    /// How the tool failed, if it did.
+    pub error: Option<ToolErrorKind>,
 }

@@ -115,12 +115,12 @@ fn erase_output<O: serde::Serialize>(output: ToolOutput<O>) -> ToolResult {
     #[expect(clippy::expect_used, reason = "derived serialisers of plain data do not fail")]
     let structured = serde_json::value::to_raw_value(&output.structured).expect("a tool's output is plain data");
     let structured = Some(structured).filter(|structured| structured.get() != "null");
-    ToolResult { content: output.content, structured, is_error: false }
+    ToolResult { content: output.content, structured, error: None }
 }
 
 impl From<ToolError> for ToolResult {
     fn from(error: ToolError) -> Self {
-        Self { content: vec![Content::text(error.to_string())], structured: None, is_error: true }
+        Self { content: vec![Content::text(error.to_string())], structured: None, error: Some(error.kind()) }
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use self::page::{Position, SearchPage, SearchResults};
 use self::run::Search;
+use super::counted::counted;
 use super::paging::{Budget, Pages, number, page_text};
 use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
@@ -157,7 +158,7 @@ impl Tool for SearchText {
             .await?;
         let SearchPage { files, text, problems, next, .. } = page;
         let next_cursor = pages.next(query, next).await?;
-        let empty = format!("No matches in {searched} files.");
+        let empty = format!("No matches in {}.", counted(searched as u64, "file"));
         let text = page_text(text, &empty, &problems, next_cursor.as_deref());
         Ok(ToolOutput::text(text, SearchResults { files, next_cursor }))
     }

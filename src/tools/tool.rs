@@ -61,7 +61,8 @@ pub struct ToolSpec {
     pub title: &'static str,
     /// What the tool does and when to use it, written for a model.
     pub description: &'static str,
-    /// All of these must be held by the caller; without them the tool is neither listed nor run.
+    /// All of these must be held by the caller; without them the tool is neither listed nor run. With none, as in
+    /// [`DEFAULT`](Self::DEFAULT), everybody who is let in at all may call it.
     pub scopes: &'static [Scope],
     /// What a call does to the world.
     pub effect: Effect,

@@ -8,6 +8,7 @@ use base64::engine::{DecodePaddingMode, general_purpose};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::counted::counted;
 use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Interrupted, Lane, ToolError};
@@ -112,7 +113,7 @@ impl Tool for WriteFile {
             };
             let written = view.write_file(&path, &content, &condition, create_parents, &|| flag.is_set())?;
             let verb = if written.created { "Created" } else { "Replaced" };
-            let text = format!("{verb} {path}: {} bytes, version {}.", written.bytes, written.version);
+            let text = format!("{verb} {path}: {}, version {}.", counted(written.bytes, "byte"), written.version);
             let structured = WriteFileOutput { path, version: written.version, bytes: written.bytes, created: written.created };
             Ok(ToolOutput::text(text, structured))
         })

@@ -103,7 +103,7 @@ async fn review_changes_lists_what_is_new_the_newest_first() {
     for (revision, client) in world.callers(ADA).await {
         let reply = get(&client, "review_changes", json!({})).await;
         let lines: Vec<&str> = text(&reply, 1).lines().map(|line| line.split_once(' ').expect("a time first").1).collect();
-        let newest = ["/notes/today.md (1 bytes)", "/docs/newer.md (5 bytes)", "/docs/new.md (3 bytes)"];
+        let newest = ["/notes/today.md (1 byte)", "/docs/newer.md (5 bytes)", "/docs/new.md (3 bytes)"];
         assert_eq!(lines, newest, "{revision}");
         let link = &messages(&reply)[2]["content"];
         if revision == "2025-03-26" {

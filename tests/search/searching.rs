@@ -239,7 +239,8 @@ async fn what_cannot_be_a_search_is_explained() {
     let server = Server::new(root.path());
     for (args, says) in [
         (json!({}), "`pattern`: is needed"),
-        (json!({"pattern": "a("}), "unclosed group"),
+        (json!({"pattern": "a("}), "`a(` is no regular expression: unclosed group"),
+        (json!({"pattern": "a(", "word": true}), "`a(` is no regular expression: unclosed group"),
         (json!({"pattern": "a("}), "literal: true"),
         (json!({"pattern": ""}), "empty"),
         (json!({"pattern": "(?=a)"}), "look-around"),
@@ -256,5 +257,5 @@ async fn what_cannot_be_a_search_is_explained() {
         assert!(error.to_string().contains(says), "{args}: {error}");
     }
     let page = server.call("search_text", json!({"pattern": "nothing like this"})).await.expect("a page");
-    assert_eq!(page.text, "No matches in 1 files.");
+    assert_eq!(page.text, "No matches in 1 file.");
 }

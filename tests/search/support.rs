@@ -71,11 +71,11 @@ impl Server {
     pub(crate) async fn call_reporting(&self, tool: &str, args: Value, reports: Reports) -> Result<Page, ToolError> {
         let args = serde_json::value::to_raw_value(&args).expect("JSON");
         let call = self.tools.authorize(&self.principal, tool, Some(args.get())).expect("allowed");
-        let ToolResult { content, structured, is_error } = {
+        let ToolResult { content, structured, error } = {
             let caller = Caller { reports, ..Caller::new(Arc::clone(&self.principal)) };
             call.run(caller).await.done().expect("nothing is asked")?
         };
-        assert!(!is_error);
+        assert_eq!(error, None);
         let bytes = serde_json::to_vec(&json!({ "content": content, "structuredContent": structured })).expect("JSON").len();
         assert!(bytes + 300 <= self.budget, "{bytes} bytes in a result of {tool} {args}");
         let [Content::Text { text }] = &content[..] else { panic!("one block of text: {content:?}") };

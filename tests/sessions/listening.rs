@@ -105,7 +105,7 @@ async fn lists_that_change_are_told_of() {
 async fn what_cannot_be_subscribed_to() {
     let world = World::start().await;
     let agent = Agent::connect(world.one(), "2025-11-25", json!({})).await;
-    for (uri, code) in [("test://still/a", -32602), ("test://other", -32602), ("nothing://here", -32602), ("", -32602)] {
+    for (uri, code) in [("test://still/a", -32602), ("test://other", -32002), ("nothing://here", -32002), ("", -32002)] {
         let refused = subscribe(&agent, world.one(), uri).await;
         assert_eq!(refused["error"]["code"], code, "{uri}: {refused}");
     }

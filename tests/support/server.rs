@@ -125,7 +125,14 @@ impl Pressmark {
 
 /// Runs `pressmark ARGUMENTS` to its end.
 pub fn run_pressmark(arguments: &[&str]) -> Output {
-    without_settings(Path::new(PRESSMARK)).args(arguments).stdin(Stdio::null()).output().expect("the program under test is built")
+    run_pressmark_with_environment(arguments, &[])
+}
+
+/// The same, with environment variables.
+pub fn run_pressmark_with_environment(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = without_settings(Path::new(PRESSMARK));
+    command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
+    command.output().expect("the program under test is built")
 }
 
 /// Is there a program that is newer than all sources?

@@ -113,7 +113,8 @@ impl Link {
             }
             Err(error) => {
                 let failures = slot.outage.as_ref().map_or(0, |outage| outage.failures);
-                if failures == 0 {
+                // One that was never there fails the start, which says so itself.
+                if failures == 0 && slot.generation > 0 {
                     tracing::warn!(server = %self.url, reason = error.reason, "shared state is away");
                 }
                 slot.outage =

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::call::{Content, ToolError, ToolErrorKind};
 use crate::files::{Encoding, Version};
 use crate::path::TreePath;
+use crate::tools::counted;
 use crate::tools::json_len::json_len;
 
 /// What was read: everything but the content itself, which is the first content block.
@@ -143,11 +144,12 @@ impl ReadFileOutput {
                 format!("{lines}{bytes}, {encoding}{unfinished}{lossy}")
             }
             Shown::Base64 => format!("{bytes}, in base64"),
-            Shown::Image => format!("{}, {} bytes", self.mime_type, self.total_bytes),
+            Shown::Image => format!("{}, {}", self.mime_type, counted(self.total_bytes, "byte")),
             Shown::Nothing => format!(
-                "{}, {} bytes, not shown because it is not text (or too large an image); \
+                "{}, {}, not shown because it is not text (or too large an image); \
                  its bytes: read_file with the same path and \"as\": \"base64\"",
-                self.mime_type, self.total_bytes
+                self.mime_type,
+                counted(self.total_bytes, "byte")
             ),
         };
         let next = match &self.next_cursor {

@@ -11,6 +11,7 @@ use crate::call::{Content, ToolError, ToolErrorKind};
 use crate::files::{Encoding, LineStart, PageLimits, Position, Reader, Version, View, media_type};
 use crate::path::TreePath;
 use crate::state::CursorError;
+use crate::tools::counted;
 
 /// How often a file that changes while it is read is read anew.
 const MAX_ATTEMPTS: usize = 3;
@@ -194,7 +195,7 @@ fn start_of_line(reader: &Reader, encoding: Encoding, line: u64, stop: impl Fn()
         LineStart::At(_) if line == 1 => Ok(Position { byte: 0, line: Some(1) }),
         LineStart::At(byte) => Ok(Position { byte, line: Some(line) }),
         LineStart::Beyond { lines } => {
-            let count = if lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") };
+            let count = counted(lines, "line");
             let problem = format!("{line} is beyond the end: the file has {count}; use an `offset` from 1 to {}", lines.max(1));
             Err(ToolError::invalid_argument("offset", problem))
         }
@@ -204,8 +205,8 @@ fn start_of_line(reader: &Reader, encoding: Encoding, line: u64, stop: impl Fn()
 fn start_at_byte(reader: &Reader, encoding: Option<Encoding>, byte: u64) -> Result<Position, ToolError> {
     let size = reader.size();
     if byte > 0 && byte >= size {
-        let problem =
-            format!("{byte} is beyond the end: the file has {size} bytes; use a `byte_offset` from 0 to {}", size.max(1) - 1);
+        let (count, last) = (counted(size, "byte"), size.max(1) - 1);
+        let problem = format!("{byte} is beyond the end: the file has {count}; use a `byte_offset` from 0 to {last}");
         return Err(ToolError::invalid_argument("byte_offset", problem));
     }
     if let Some(encoding) = encoding {

@@ -9,6 +9,7 @@ use crate::call::{Progress, Reports, ToolError, ToolErrorKind};
 use crate::files::{FileError, FileKind, Metadata, OpenFile, Place, Stop, Version, View, Walk, WalkFrom, WalkOptions, Walked};
 use crate::path::TreePath;
 use crate::search::{FileSearch, PathGlobs, Pattern, SearchLimits, SearchMode, in_order};
+use crate::tools::counted;
 use crate::tools::paging::Budget;
 
 /// A page ends after this time even when it is not full: a tree of any size is searched to its end, page by page.
@@ -69,6 +70,10 @@ impl Search {
                 ToolErrorKind::Changed,
                 format!("{path} has changed since the page before; start the search again without a cursor"),
             )),
+            None if report.done == 0 => {
+                self.view.must_be_there(&self.query.path)?;
+                Ok((page, 0))
+            }
             None => Ok((page, report.done)),
         }
     }
@@ -262,7 +267,7 @@ impl Report {
         self.done += 1;
         if self.reports.want_progress() && self.last.elapsed() >= PROGRESS_INTERVAL {
             self.last = Instant::now();
-            let message = Some(format!("{} files searched", self.done));
+            let message = Some(format!("{} searched", counted(self.done as u64, "file")));
             self.reports.progress(Progress { progress: self.done as f64, total: None, message });
         }
     }

@@ -1,0 +1,126 @@
+//! What an operator sees: start-up, settings, probes, logs, shutdown.
+
+mod logs;
+mod mounts;
+mod settings;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::client::McpClient;
+use support::process::{Process, wait_until};
+use support::server::Pressmark;
+
+const TOKEN: &str = "a-secret-token-for-tests";
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("hello.txt"), "hello\n").expect("a file can be written");
+    folder
+}
+
+fn path(folder: &tempfile::TempDir) -> &str {
+    folder.path().to_str().expect("UTF-8")
+}
+
+#[tokio::test]
+async fn the_first_run_prints_all_that_a_client_needs() {
+    let folder = folder();
+    let server = Pressmark::start(&[path(&folder)]);
+    let banner = server.stdout();
+    let url = format!("{}/mcp", server.url());
+    assert!(banner.lines().count() < 20, "a few lines: {banner}");
+    for told in [url.as_str(), path(&folder), "writable", "memory", "development token"] {
+        assert!(banner.contains(told), "{told} is not in {banner}");
+    }
+    let configuration: Value = serde_json::from_str(&banner[banner.find('{').expect("JSON")..]).expect("JSON to paste");
+    let entry = &configuration["mcpServers"]["pressmark"];
+    assert_eq!(entry["url"], url);
+    let token = entry["headers"]["Authorization"].as_str().and_then(|value| value.strip_prefix("Bearer ")).expect("a token");
+    let reply = McpClient::modern(&server.url(), Some(token)).call_tool("read_file", json!({"path": "/hello.txt"})).await;
+    assert_eq!(reply.content(0), "hello\n");
+    assert_eq!(McpClient::modern(&server.url(), None).request("tools/list", json!({})).await.status, 401);
+}
+
+#[test]
+fn sigterm_finishes_what_is_under_way() {
+    let folder = folder();
+    let mut server = Pressmark::start(&[path(&folder), "--dev-token", TOKEN]);
+    let client = McpClient::modern(&server.url(), Some(TOKEN));
+    let message = client.message("tools/call", json!({"name": "read_file", "arguments": {"path": "/hello.txt"}}));
+    let request = client.raw(&message, "Connection: close\r\n");
+    let (begun, rest) = request.split_at(request.len() - 20);
+
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
+    stream.write_all(begun).expect("the head and a part of the body are sent");
+    // The server has to have seen the head before it is told to stop.
+    std::thread::sleep(Duration::from_millis(300));
+    server.terminate();
+    wait_until(Duration::from_secs(5), "no connection is accepted any more", || {
+        std::net::TcpStream::connect(("127.0.0.1", server.port())).is_err()
+    });
+    stream.write_all(rest).expect("the rest is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("hello\\n"), "{answer}");
+    assert!(server.wait(Duration::from_secs(10)).success());
+}
+
+#[test]
+fn sigterm_without_work_ends_at_once() {
+    let folder = folder();
+    let mut server = Pressmark::start(&[path(&folder)]);
+    let idle = std::net::TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
+    let start = Instant::now();
+    server.terminate();
+    assert!(server.wait(Duration::from_secs(10)).success());
+    assert!(start.elapsed() < Duration::from_secs(5), "an idle connection holds nothing up");
+    drop(idle);
+}
+
+#[tokio::test]
+async fn folders_are_mounted_by_name_from_paths_and_urls() {
+    let (one, two) = (folder(), folder());
+    let (by_path, by_url) = (format!("one={}", path(&one)), format!("two=file://{}", path(&two)));
+    let server = Pressmark::start(&["--mount", &by_path, "--mount", &by_url, "--dev-token", TOKEN]);
+    let client = McpClient::modern(&server.url(), Some(TOKEN));
+    for file in ["/one/hello.txt", "/two/hello.txt"] {
+        assert_eq!(client.call_tool("read_file", json!({"path": file})).await.content(0), "hello\n", "{file}");
+    }
+    let root = client.call_tool("list_directory", json!({})).await;
+    assert!(root.content(0).contains("one/") && root.content(0).contains("two/"), "{}", root.text);
+}
+
+#[tokio::test]
+async fn the_minimal_example_runs() {
+    // A run of this test alone does not build the examples.
+    let built =
+        std::process::Command::new(env!("CARGO")).args(["build", "--quiet", "--example", "minimal"]).status().expect("cargo");
+    assert!(built.success());
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_pressmark")).with_file_name("examples").join("minimal");
+    let folder = folder();
+    let mut command = std::process::Command::new(&binary);
+    command.args([path(&folder), "--listen", "127.0.0.1:0"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut example = Process::spawn(&mut command, "nothing: cargo test builds the examples");
+    let (stdout, _stderr) = example.take_output();
+    let mut banner = String::new();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(stdout));
+    while serde_json::from_str::<Value>(&banner[banner.find('{').unwrap_or(banner.len())..]).is_err() {
+        banner.push_str(&lines.next().expect("the example goes on").expect("UTF-8"));
+        banner.push('\n');
+    }
+    let configuration: Value = serde_json::from_str(&banner[banner.find('{').expect("JSON")..]).expect("JSON");
+    let entry = &configuration["mcpServers"]["pressmark"];
+    let url = entry["url"].as_str().expect("a URL").trim_end_matches("/mcp").to_owned();
+    let token = entry["headers"]["Authorization"].as_str().expect("a header").trim_start_matches("Bearer ").to_owned();
+    let client = McpClient::modern(&url, Some(&token));
+    std::fs::write(folder.path().join("ada.txt"), "Hello, Ada!\n").expect("a file");
+    let reply = client.call_tool("count_words", json!({"path": "/ada.txt"})).await;
+    assert_eq!((reply.content(0), &reply.structured()["words"]), ("2 words", &json!(2)));
+    assert!(client.call_tool("count_words", json!({"path": "/missing.txt"})).await.is_tool_error());
+    assert_eq!(client.call_tool("read_file", json!({"path": "/hello.txt"})).await.content(0), "hello\n");
+}
