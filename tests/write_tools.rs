@@ -93,7 +93,7 @@ impl Replica {
 }
 
 fn principal(scopes: &str) -> Arc<Principal> {
-    Arc::new(Principal { issuer: "test".to_owned(), subject: "agent".to_owned(), scopes: ScopeSet::parse(scopes.split(' ')) })
+    Arc::new(Principal::new("test", "agent", ScopeSet::parse(scopes.split(' '))))
 }
 
 fn mount(name: Option<&str>, directory: &Path, writable: bool) -> MountSpec {

@@ -12,6 +12,7 @@ mod key_fetcher;
 mod principal;
 mod scope;
 mod token_digest;
+mod validity;
 mod verified_cache;
 mod watched_file;
 
@@ -22,3 +23,4 @@ pub use error::{AuthError, AuthSetupError, TokenProblem};
 pub(crate) use key_fetcher::is_loopback;
 pub use principal::Principal;
 pub use scope::{Permission, Scope, ScopeSet};
+pub use validity::Validity;

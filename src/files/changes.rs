@@ -229,7 +229,7 @@ mod tests {
         let root = MountSpec { name: None, directory: temp.path().to_owned(), writable: false };
         let tree = Arc::new(Tree::open(vec![root]).expect("a tree"));
         let changes = Changes::with(&tree, Err(io::ErrorKind::StorageFull.into()));
-        let caller = Principal { issuer: String::new(), subject: String::new(), scopes: ScopeSet::full() };
+        let caller = Principal::new("", "", ScopeSet::full());
         let view = View::new(tree, Arc::new(caller));
         let path = TreePath::parse("/later/a.md").expect("a path");
         let mut file = changes.subscribe(&view, &path).await.expect("readable");

@@ -6,6 +6,7 @@ mod support;
 mod agent;
 mod asking;
 mod cancelling;
+mod credentials;
 mod lifecycle;
 mod listening;
 mod streaming;

@@ -165,7 +165,7 @@ struct Known {
 
 impl Folders {
     fn new(hub: Arc<Hub>) -> Self {
-        let everyone = Principal { issuer: String::new(), subject: String::new(), scopes: ScopeSet::full() };
+        let everyone = Principal::new("", "", ScopeSet::full());
         let view = View::new(Arc::clone(&hub.tree), Arc::new(everyone));
         let polled = hub.watcher.is_none() || hub.tree.mounts().any(|mount| mount.is_remote());
         Self { hub, view, known: BTreeMap::new(), names: 0, truncated: false, polled }
