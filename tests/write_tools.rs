@@ -470,6 +470,34 @@ mod move_file {
     }
 
     #[tokio::test]
+    async fn makes_nothing_deeper_than_folders_are_made() {
+        let (dir, replica) = folder();
+        for top in ["a", "b", "c"] {
+            replica.ok("create_directory", json!({"path": format!("/{top}{}", "/x".repeat(49))})).await;
+        }
+        let inner = |top: &str| format!("/{top}{}/in", "/x".repeat(49));
+        let before = contents(dir.path());
+        // The last of its folders would have a path of 101 names.
+        let call = json!({"from": "/b", "to": format!("{}/y", inner("a"))});
+        replica.refused("move_file", call, ToolErrorKind::Conflict, &["too deep", "100 names", "nothing was changed"]).await;
+        assert_eq!(contents(dir.path()), before, "nor were parents made");
+        replica.ok("move_file", json!({"from": "/b/x", "to": inner("a")})).await;
+        assert!(dir.path().join(&inner("a")[1..]).join("x/".repeat(48)).is_dir());
+        let call = json!({"from": "/c", "to": format!("{}{}", inner("a"), "/x".repeat(49))});
+        replica.refused("move_file", call, ToolErrorKind::Conflict, &["too deep"]).await;
+
+        // What another program has made deep can be moved up and aside, and files go wherever there is a folder.
+        let deep = "/z".repeat(150);
+        fs::create_dir_all(dir.path().join(&deep[1..])).expect("made");
+        fs::write(dir.path().join("file"), "text").expect("written");
+        replica.ok("move_file", json!({"from": "/file", "to": format!("{deep}/file")})).await;
+        let aside = format!("{}/aside", &deep[..deep.len() - 2]);
+        replica.ok("move_file", json!({"from": deep, "to": aside})).await;
+        replica.ok("move_file", json!({"from": aside, "to": "/up"})).await;
+        assert_eq!(text(dir.path().join("up/file")), "text");
+    }
+
+    #[tokio::test]
     async fn overwrites_only_files_and_only_when_asked() {
         let (dir, replica) = folder();
         fs::write(dir.path().join("a"), "a").expect("written");

@@ -107,7 +107,13 @@ pub(super) fn finish(
 }
 
 /// The status is still open until the first report: only then does the answer become a stream.
-async fn stream_or_finish<F>(endpoint: &Endpoint, principal: Arc<Principal>, id: RequestId, version: ProtocolVersion, mut running: Running<F>) -> Response
+async fn stream_or_finish<F>(
+    endpoint: &Endpoint,
+    principal: Arc<Principal>,
+    id: RequestId,
+    version: ProtocolVersion,
+    mut running: Running<F>,
+) -> Response
 where
     F: Future<Output = Result<McpResult, McpError>> + Send + 'static,
 {

@@ -70,6 +70,11 @@ impl Replica {
         View::new(Arc::clone(&self.tree), Arc::new(caller))
     }
 
+    /// Another caller, who may do everything.
+    pub(crate) fn other(&self) -> View {
+        View::new(Arc::clone(&self.tree), Arc::new(Principal::new("test", "mallory", ScopeSet::full())))
+    }
+
     pub(crate) fn full(&self) -> View {
         self.view(&["files"])
     }
