@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
-use serde_json::Value;
-use support::client::{LEGACY, MODERN};
+use serde_json::{Value, json};
+use support::client::{LEGACY, MODERN, McpClient};
 use support::node::node;
 use support::server::Pressmark;
 
@@ -74,6 +74,31 @@ fn python_client() {
 #[test]
 fn python_client_modern() {
     journey(MODERN, PYTHON_REFUSED, |url| program(".tools/python/bin/python", &["tests/clients/python.py", url, TOKEN, "auto"]));
+}
+
+/// Somebody else's reader of JSON Schema finds nothing wrong in the schemas of any tool.
+#[tokio::test]
+async fn schemas_of_tools_are_schemas() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Pressmark::start(&[folder.path().to_str().expect("UTF-8"), "--dev-token", TOKEN]);
+    let reply = McpClient::modern(&server.url(), Some(TOKEN)).request("tools/list", json!({})).await;
+    let mut schemas = vec![json!({"type": "object", "properties": {"n": {"type": "strnig"}}})];
+    for tool in reply.result()["tools"].as_array().expect("tools") {
+        assert_eq!(tool["inputSchema"]["type"], "object", "{tool}");
+        schemas.push(tool["inputSchema"].clone());
+        schemas.extend(tool.get("outputSchema").cloned());
+    }
+    assert!(schemas.len() > 20, "{} schemas", schemas.len());
+    let file = folder.path().join("schemas.json");
+    std::fs::write(&file, json!(schemas).to_string()).expect("a file can be written");
+    let check = ["tests/clients/schemas.py", file.to_str().expect("UTF-8")];
+    let output = program(".tools/python/bin/python", &check).output().expect("the program runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: Vec<Option<String>> = serde_json::from_slice(&output.stdout).expect("what is wrong with each");
+    assert!(said[0].as_ref().is_some_and(|wrong| wrong.contains("strnig")), "it would notice: {said:?}");
+    for (schema, wrong) in schemas.iter().zip(&said).skip(1) {
+        assert_eq!(*wrong, None, "{schema}");
+    }
 }
 
 /// Runs a client's program and compares what it reports, what the server has logged, and what is on disk. `refusal` is

@@ -3,7 +3,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pressmark::call::{CallContext, Interrupted, Lane};
 use pressmark::config::Settings;
@@ -11,6 +11,7 @@ use pressmark::tools::{Effect, Tool, ToolOutput, ToolSpec};
 use serde_json::json;
 use support::client::McpClient;
 use support::in_process::{Server, TOKEN};
+use support::server::Pressmark;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -220,4 +221,72 @@ async fn an_unread_body_is_never_taken_for_a_request() {
     while !String::from_utf8_lossy(&connection.read).contains("\"id\":8") && connection.fill().await {}
     assert!(!String::from_utf8_lossy(&connection.read).contains("\"id\":7"));
     server.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_refused_early_gets_the_answer_while_still_sending() {
+    let server = Server::start(Settings::default(), |app| app).await;
+    let stranger = McpClient::modern(&server.url, None);
+    let text = "x".repeat(3 << 20);
+    let mut message = stranger.message("tools/call", json!({"name": "write_file", "arguments": {"path": "/x", "text": text}}));
+    let mut connection = Connection::open(&server).await;
+    for more_headers in ["", "Origin: https://evil.test\r\n", "Expect: 100-continue\r\n"] {
+        let request = stranger.raw(&message, more_headers);
+        // In one piece: the answer is there before the last of it has been sent.
+        connection.send(&request).await;
+        let (head, _) = connection.answer().await;
+        let expected = if more_headers.starts_with("Origin") { "http/1.1 403" } else { "http/1.1 401" };
+        assert!(head.starts_with(expected), "{head}");
+        if more_headers.starts_with("Expect") {
+            // This client had to wait: the connection cannot go on.
+            return server.stop().await;
+        }
+        // Nothing of the body is taken for the next request.
+        message["id"] = json!(message["id"].as_u64().expect("a number") + 1);
+        connection.send(ping(&server.client(), 7)).await;
+        assert!(connection.answer().await.1.contains("\"id\":7"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_given_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("large.txt"), "large\n".repeat(150_000)).expect("written");
+    let server = Pressmark::start(&[folder.path().to_str().expect("UTF-8"), "--dev-token", TOKEN]);
+    let client = McpClient::modern(&server.url(), Some(TOKEN));
+    let open = || TcpStream::connect(("127.0.0.1", server.port()));
+
+    // Far more than the sockets between us hold.
+    let mut one = open().await.expect("a connection");
+    let request = client.raw(&client.message("resources/read", json!({"uri": "file:///large.txt"})), "");
+    one.write_all(&request.repeat(40)).await.expect("sent");
+
+    // HTTP/2 with no room for any answer: the preface, a window of 0, and GET /healthz (RFC 9113, RFC 7541).
+    let mut two = open().await.expect("a connection");
+    let settings = [&[0, 0, 6, 4, 0, 0, 0, 0, 0][..], &[0, 4, 0, 0, 0, 0]].concat();
+    let fields = [&[0x82, 0x86, 0x04, 8][..], b"/healthz", &[0x01, 4], b"test"].concat();
+    let headers = [&[0, 0, u8::try_from(fields.len()).expect("short"), 1, 5, 0, 0, 0, 1][..], &fields].concat();
+    let request = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", settings.as_slice(), &headers].concat();
+    two.write_all(&request).await.expect("sent");
+
+    let begun = Instant::now();
+    let ended = tokio::spawn(async move {
+        let mut answer = Vec::new();
+        let _ = two.read_to_end(&mut answer).await;
+        Instant::now()
+    });
+    let two_ended = tokio::time::timeout(Duration::from_secs(45), ended).await.expect("closed in time").expect("read");
+    assert!(two_ended - begun > Duration::from_secs(20), "slow clients get their time");
+
+    tokio::time::sleep_until((begun + Duration::from_secs(40)).into()).await;
+    let wanted = 40 * 900_000;
+    let mut read = 0;
+    let mut chunk = vec![0; 1 << 20];
+    while read < wanted {
+        match one.read(&mut chunk).await {
+            Ok(0) | Err(_) => return,
+            Ok(more) => read += more,
+        }
+    }
+    panic!("all answers were kept for a client that read nothing");
 }

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
+use pressmark::auth::Scope;
 use pressmark::call::{
     CallContext, Completing, Completion, Interrupted, Lane, LogLevel, ResourceContents, ToolError, ToolErrorKind,
 };
 use pressmark::config::Settings;
 use pressmark::prompts::{Prompt, PromptOutput, PromptSpec};
-use pressmark::resources::{ResourcePage, ResourceProvider, ResourcesSpec};
+use pressmark::resources::{Resource, ResourcePage, ResourceProvider, ResourceTemplate, ResourcesSpec};
 use pressmark::tools::{Effect, Tool, ToolOutput, ToolSpec};
 use serde_json::{Value, json};
 use support::client::McpClient;
@@ -225,6 +226,172 @@ async fn what_fails_in_the_server_is_an_internal_error() {
         assert_eq!((reply.status.as_u16(), reply.error_code()), (200, -32603), "{method}: {}", reply.text);
         assert_eq!(reply.error()["message"], "the disk is away", "{method}");
     }
+    server.stop().await;
+}
+
+/// A family of `count` resources, `PREFIX1`, `PREFIX2` and so on, two to a page.
+trait Family: Send + Sync + 'static {
+    const PREFIX: &'static str;
+    const COUNT: usize;
+    const SCOPES: &'static [Scope] = &[];
+}
+
+struct Notes;
+struct OldNotes;
+struct Nothings;
+struct Hidden;
+struct LastHidden;
+
+impl Family for Notes {
+    const PREFIX: &'static str = "notes://";
+    const COUNT: usize = 5;
+}
+
+impl Family for Hidden {
+    const PREFIX: &'static str = "hidden://";
+    const COUNT: usize = 3;
+    const SCOPES: &'static [Scope] = &[Scope::Named("nobody-has-it")];
+}
+
+impl Family for Nothings {
+    const PREFIX: &'static str = "nothing://";
+    const COUNT: usize = 0;
+}
+
+impl Family for OldNotes {
+    const PREFIX: &'static str = "notes://old/";
+    const COUNT: usize = 2;
+}
+
+impl Family for LastHidden {
+    const PREFIX: &'static str = "last://";
+    const COUNT: usize = 1;
+    const SCOPES: &'static [Scope] = &[Scope::Named("nobody-has-it")];
+}
+
+struct FamilyOf<F>(F);
+
+impl<F: Family> ResourceProvider for FamilyOf<F> {
+    const SPEC: ResourcesSpec = ResourcesSpec { prefix: F::PREFIX, scopes: F::SCOPES, lane: Lane::Io, ttl_ms: 0 };
+
+    fn templates(&self) -> Vec<ResourceTemplate> {
+        let uri_template = format!("{}{{number}}", F::PREFIX);
+        vec![ResourceTemplate { uri_template, name: F::PREFIX.to_owned(), title: None, description: None, mime_type: None }]
+    }
+
+    async fn list(&self, _: &CallContext, cursor: Option<&str>) -> Result<ResourcePage, Interrupted> {
+        let after = cursor.map_or(Some(0), |cursor| cursor.strip_prefix(F::PREFIX)?.parse::<usize>().ok());
+        let after = after.ok_or_else(|| ToolError::new(ToolErrorKind::InvalidCursor, "not a cursor of this family"))?;
+        let resource = |number| Resource {
+            uri: format!("{}{number}", F::PREFIX),
+            name: format!("{number}"),
+            title: None,
+            description: None,
+            mime_type: None,
+            size: None,
+            annotations: None,
+        };
+        let end = F::COUNT.min(after + 2);
+        let next_cursor = (end < F::COUNT).then(|| format!("{}{end}", F::PREFIX));
+        Ok(ResourcePage { resources: (after + 1..=end).map(resource).collect(), next_cursor })
+    }
+
+    async fn read(&self, _: &CallContext, uri: &str) -> Result<Vec<ResourceContents>, Interrupted> {
+        let number = uri.get(F::PREFIX.len()..).and_then(|number| number.parse::<usize>().ok());
+        match number.filter(|number| (1..=F::COUNT).contains(number)) {
+            Some(number) => Ok(vec![ResourceContents::text(uri, "text/plain", format!("{number} of {}", F::PREFIX))]),
+            None => Err(ToolError::new(ToolErrorKind::NotFound, format!("{uri} is not there")).into()),
+        }
+    }
+
+    async fn complete(&self, _: &CallContext, template: &str, _: &Completing) -> Result<Completion, Interrupted> {
+        Ok(Completion::of([format!("{} completes {template}", F::PREFIX)]))
+    }
+}
+
+/// A server with more families of resources than the files: some are empty, some not for this caller.
+async fn families() -> Server {
+    Server::start(Settings::default(), |app| {
+        app.with_resources(FamilyOf(Notes))
+            .with_resources(FamilyOf(Hidden))
+            .with_resources(FamilyOf(Nothings))
+            .with_resources(FamilyOf(OldNotes))
+            .with_resources(FamilyOf(LastHidden))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn resources_of_several_providers_are_one_list() {
+    let server = families().await;
+    let old = |revision| McpClient::legacy(&server.url, Some(TOKEN), revision);
+    for client in [server.client(), old("2025-11-25").await, old("2025-03-26").await] {
+        let (mut pages, mut params) = (Vec::new(), json!({}));
+        loop {
+            let reply = client.request("resources/list", params).await;
+            let uris = reply.result()["resources"].as_array().expect("resources").iter();
+            pages.push(uris.map(|resource| resource["uri"].as_str().expect("a URI").to_owned()).collect::<Vec<_>>());
+            match reply.result().get("nextCursor") {
+                Some(cursor) => params = json!({"cursor": cursor}),
+                None => break,
+            }
+            assert!(pages.len() < 20, "it does not end");
+        }
+        let files = vec!["file:///", "file:///hello.txt"];
+        let notes = [vec!["notes://1", "notes://2"], vec!["notes://3", "notes://4"], vec!["notes://5"]];
+        let expected = [vec![files], notes.to_vec(), vec![vec!["notes://old/1", "notes://old/2"]]].concat();
+        assert_eq!(pages, expected, "no page is empty, and nothing follows the last");
+    }
+    let client = server.client();
+    for forged in ["", "x", "1", "-1.", "1.x", "9.", "1.notes://", "1.notes://old/1", "99999999999999999999."] {
+        let reply = client.request("resources/list", json!({"cursor": forged})).await;
+        assert_eq!((reply.status.as_u16(), reply.error_code()), (200, -32602), "{forged:?}: {}", reply.text);
+    }
+    // A cursor of resources that the caller may not see leads to what comes after them.
+    for hidden in ["2.", "2.hidden://2"] {
+        let reply = client.request("resources/list", json!({"cursor": hidden})).await;
+        assert_eq!(reply.result()["resources"][0]["uri"], "notes://old/1", "{hidden:?}");
+    }
+    let reply = client.request("resources/list", json!({"cursor": "5.last://0"})).await;
+    assert_eq!((&reply.result()["resources"], reply.result().get("nextCursor")), (&json!([]), None));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn each_resource_is_its_providers() {
+    let server = families().await;
+    let client = server.client();
+    for (uri, text) in [
+        ("notes://3", "3 of notes://"),
+        ("notes://old/2", "2 of notes://old/"),
+        ("NOTES://3", "3 of notes://"),
+        ("file:///hello.txt", "hello\n"),
+    ] {
+        let reply = client.request("resources/read", json!({"uri": uri})).await;
+        let contents = &reply.result()["contents"][0];
+        assert_eq!((&contents["uri"], &contents["text"]), (&json!(uri), &json!(text)));
+    }
+    for uri in ["notes://6", "notes://old/3", "notes:/3", "nothing://1", "other://1", "1"] {
+        let reply = client.request("resources/read", json!({"uri": uri})).await;
+        assert_eq!((reply.error_code(), &reply.error()["data"]["uri"]), (-32602, &json!(uri)), "{}", reply.text);
+    }
+    let reply = client.request("resources/read", json!({"uri": "hidden://1"})).await;
+    assert_eq!(reply.status, 403, "{}", reply.text);
+
+    let reply = client.request("resources/templates/list", json!({})).await;
+    let templates = reply.result()["resourceTemplates"].as_array().expect("templates").iter();
+    let templates: Vec<_> = templates.map(|template| template["uriTemplate"].as_str().expect("a template")).collect();
+    assert_eq!(templates, ["file:///{+path}", "notes://{number}", "nothing://{number}", "notes://old/{number}"]);
+    let complete = async |template: &str| {
+        let reference = json!({"type": "ref/resource", "uri": template});
+        let argument = json!({"name": "number", "value": ""});
+        client.request("completion/complete", json!({"ref": reference, "argument": argument})).await
+    };
+    for (template, provider) in [("notes://{number}", "notes://"), ("notes://old/{number}", "notes://old/")] {
+        let reply = complete(template).await;
+        assert_eq!(reply.result()["completion"]["values"], json!([format!("{provider} completes {template}")]));
+    }
+    assert_eq!(complete("hidden://{number}").await.status, 403);
     server.stop().await;
 }
 

@@ -95,7 +95,7 @@ fn check_method(text: &str, name: &str, version: ProtocolVersion, found: &Method
     match found {
         Method::CallTool(call) | Method::GetPrompt(call) => {
             assert!(["tools/call", "prompts/get"].contains(&name) && params["name"] == *call.name, "{text}");
-            let arguments = call.raw_arguments().map(|arguments| serde_json::from_str(arguments.get()).expect("JSON in JSON"));
+            let arguments = call.arguments_json().map(|arguments| serde_json::from_str(arguments).expect("JSON in JSON"));
             assert_eq!(params.get("arguments").filter(|arguments| !arguments.is_null()), arguments.as_ref(), "{text}");
         }
         Method::ReadResource(uri) => assert!(name == "resources/read" && params["uri"] == **uri, "{text}"),

@@ -6,16 +6,22 @@ use std::hash::{Hash, Hasher};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// The SHA-256 of a token. Comparing two takes the same time whether they agree or not, also as the key of a map.
+/// The hash of a token, 256 bits. Comparing two takes the same time whether they agree or not, also as the key of a map.
 #[derive(Clone, Copy, Eq)]
 pub(super) struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
+    /// For tokens that are remembered here, and nowhere else: BLAKE3, which is fast on every processor.
     pub(super) fn of(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
+        Self(blake3::hash(token.as_bytes()).into())
     }
 
-    /// Reads 64 hexadecimal digits.
+    /// For keys that lie in a file as their SHA-256, which every system has a command for.
+    pub(super) fn sha256_of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+
+    /// Reads the 64 hexadecimal digits of a [`Self::sha256_of`].
     pub(super) fn from_hex(text: &str) -> Option<Self> {
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::{ClientCapabilities, Content};
 
@@ -26,8 +27,9 @@ pub enum Elicitation {
     Url {
         /// What the user is to do there, and why.
         message: String,
-        /// The page.
-        url: String,
+        /// The page: https, for all but development. It must not let whoever opens it in without asking who they are, and
+        /// say nothing of the user (2026-07-28, client/elicitation, "Safe URL Handling").
+        url: Url,
     },
 }
 
@@ -42,9 +44,10 @@ impl Elicitation {
         Self::form(message, form::schema_of::<T>())
     }
 
-    /// A page to visit.
-    pub fn url(message: impl Into<String>, url: impl Into<String>) -> Self {
-        Self::Url { message: message.into(), url: url.into() }
+    /// A page to visit. That the user accepts means that they go there, and not that they have done there what they should:
+    /// the call finds that out by itself, and asks again, with another key, while it is not so.
+    pub fn url(message: impl Into<String>, url: Url) -> Self {
+        Self::Url { message: message.into(), url }
     }
 }
 
@@ -65,7 +68,7 @@ pub enum ElicitAction {
 pub struct ElicitResult {
     /// What the user did.
     pub action: ElicitAction,
-    /// What the form held; empty unless accepted.
+    /// What the form held; empty unless it was accepted, and of pages.
     #[serde(default)]
     pub content: Map<String, Value>,
 }
@@ -148,7 +151,7 @@ impl InputRequest {
     pub(super) fn elicitation(elicitation: &Elicitation) -> Self {
         let params = match elicitation {
             Elicitation::Form { message, schema } => json!({ "mode": "form", "message": message, "requestedSchema": schema }),
-            Elicitation::Url { message, url } => json!({ "mode": "url", "message": message, "url": url }),
+            Elicitation::Url { message, url } => json!({ "mode": "url", "message": message, "url": url.as_str() }),
         };
         Self { method: "elicitation/create".to_owned(), params }
     }
@@ -175,8 +178,7 @@ pub(super) fn read_elicitation(elicitation: &Elicitation, answer: &Value) -> Opt
     let mut result: ElicitResult = serde_json::from_value(answer.clone()).ok()?;
     match (result.action, elicitation) {
         (ElicitAction::Accept, Elicitation::Form { schema, .. }) => form::fits(schema, &result.content).then_some(result),
-        (ElicitAction::Accept, Elicitation::Url { .. }) => Some(result),
-        (ElicitAction::Decline | ElicitAction::Cancel, _) => {
+        (ElicitAction::Accept, Elicitation::Url { .. }) | (ElicitAction::Decline | ElicitAction::Cancel, _) => {
             result.content.clear();
             Some(result)
         }

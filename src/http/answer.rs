@@ -39,7 +39,11 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, heade
         session = match session::find(endpoint, &principal, headers).await {
             Ok(Found::Session(session)) => Some(session),
             Ok(Found::None) => None,
-            Ok(Found::Away) => return session::answer_while_away(endpoint, principal, call).await,
+            Ok(Found::Away) => {
+                let (id, version) = (call.id.clone(), call.version);
+                let outcome = session::run_while_away(endpoint, principal, call).await;
+                return finish(endpoint, &id, version, outcome);
+            }
             Err(error) => {
                 return respond::reject(&Rejection { id: Some(call.id), modern: false, error }, &endpoint.challenge);
             }
@@ -65,17 +69,41 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, heade
     stream_or_finish(endpoint, principal, id, version, running).await
 }
 
-/// Runs one message of a batch and gives its answer as JSON. A batch is one JSON array, so its calls report nothing.
-pub(super) async fn answer_in_batch(endpoint: &Endpoint, principal: &Arc<Principal>, call: Result<Call, Rejection>) -> Vec<u8> {
-    let Call { id, version, method, retry, .. } = match call {
+/// Runs one message of a batch and gives its answer as JSON; `None` when it was cancelled. A batch is one JSON array, so its
+/// calls report nothing and ask nothing.
+pub(super) async fn answer_in_batch(
+    endpoint: &Endpoint,
+    principal: &Arc<Principal>,
+    found: &Found,
+    call: Result<Call, Rejection>,
+) -> Option<Vec<u8>> {
+    let call = match call {
         Ok(call) => call,
-        Err(rejection) => return write_error(rejection.id.as_ref(), &rejection.error),
+        Err(rejection) => return Some(write_error(rejection.id.as_ref(), &rejection.error)),
     };
-    let request = Request { caller: Caller::new(Arc::clone(principal)), version, method, retry, session: None };
-    match endpoint.service.clone().call(request).await {
+    let (id, version, caller) = (call.id.clone(), call.version, Caller::new(Arc::clone(principal)));
+    let mut service = endpoint.service.clone();
+    let outcome = match found {
+        Found::Session(session) => {
+            let caller = Caller { capabilities: Arc::clone(&session.capabilities), ..caller };
+            let Call { method, retry, .. } = call;
+            let request = Request { caller, version, method, retry, session: Some(Arc::clone(session)) };
+            endpoint.calls.unless_cancelled(session, &id, service.call(request)).await?
+        }
+        Found::Away => session::run_while_away(endpoint, Arc::clone(principal), call).await,
+        Found::None => {
+            let Call { method, retry, .. } = call;
+            service.call(Request { caller, version, method, retry, session: None }).await
+        }
+    };
+    Some(match outcome {
+        Ok(McpResult::InputRequired { .. }) => {
+            let problem = "this call has to ask through the client, which needs a stream of its own: send it outside of a batch";
+            write_error(Some(&id), &McpError::InvalidRequest(problem.to_owned()))
+        }
         Ok(result) => endpoint.writer.write(&id, version, &result),
         Err(error) => write_error(Some(&id), &error),
-    }
+    })
 }
 
 /// A client that has shaken hands gets a session.

@@ -22,7 +22,7 @@ use super::challenge::Challenge;
 use super::log::Summary;
 use super::read_message::{Call, Incoming, Rejection, Told, no_batches, read_message};
 use super::respond::{self, Refusal};
-use super::session;
+use super::session::{self, Found};
 use super::shutdown::Shutdown;
 use crate::auth::Principal;
 use crate::mcp::legacy::{Calls, Sessions};
@@ -125,10 +125,10 @@ async fn post(
         }
         Ok(Incoming::Batch { calls, told }) if calls.is_empty() => Ok(tell(endpoint, &principal, headers, told).await),
         Ok(Incoming::Batch { calls, told }) => Ok(match session::tell(endpoint, &principal, headers, told).await {
-            Ok(session) if session.as_ref().is_some_and(|session| !session.version.has_batches()) => {
+            Ok(Found::Session(session)) if !session.version.has_batches() => {
                 respond::reject(&Rejection { id: None, modern: false, error: no_batches() }, &endpoint.challenge)
             }
-            Ok(_) => batch(endpoint, &principal, calls).await,
+            Ok(found) => batch(endpoint, &principal, &found, calls).await,
             Err(refused) => refused,
         }),
     }
@@ -145,14 +145,18 @@ async fn tell(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderM
 const MAX_BATCH_ANSWER: usize = 4 << 20;
 
 /// Answers a batch (2025-03-26) in order, as one array. The messages are independent: one that fails harms no other.
-async fn batch(endpoint: &Endpoint, principal: &Arc<Principal>, calls: Vec<Result<Call, Rejection>>) -> Response {
+async fn batch(endpoint: &Endpoint, principal: &Arc<Principal>, found: &Found, calls: Vec<Result<Call, Rejection>>) -> Response {
     let mut body = b"[".to_vec();
     for call in calls {
-        if body.len() > 1 {
-            body.push(b',');
-        }
         let call = if body.len() < MAX_BATCH_ANSWER { call } else { call.and_then(|call| Err(beyond_budget(call.id))) };
-        body.extend_from_slice(&answer_in_batch(endpoint, principal, call).await);
+        if let Some(answer) = answer_in_batch(endpoint, principal, found, call).await {
+            body.extend_from_slice(if body.len() > 1 { b"," } else { b"" });
+            body.extend_from_slice(&answer);
+        }
+    }
+    if body.len() == 1 {
+        // All of them were cancelled.
+        return respond::accepted();
     }
     body.push(b']');
     respond::json(StatusCode::OK, body)

@@ -25,7 +25,7 @@ use super::sse::Events;
 const MAX_STREAMS: u32 = 64;
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long a client may take to read an answer; what it has not read costs memory.
-const MAX_UNREAD: Duration = Duration::from_secs(60);
+const MAX_UNREAD: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Serves the connection until the client or the server goes away.

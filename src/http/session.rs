@@ -87,25 +87,23 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: &Arc<Principal>, sess
     }
 }
 
-/// Answers a call whose session cannot be looked up. What needs nothing of the session is served: files can still be read.
+/// Runs a call whose session cannot be looked up. What needs nothing of the session is served: files can still be read.
 /// Whether the client can be asked is not known, so a call that would ask is to be repeated; to tell its model that the
 /// client cannot be asked would be wrong.
-pub(super) async fn answer_while_away(endpoint: &Endpoint, principal: Arc<Principal>, call: Call) -> Response {
-    let Call { id, version, method, retry, .. } = call;
+pub(super) async fn run_while_away(endpoint: &Endpoint, principal: Arc<Principal>, call: Call) -> Result<McpResult, McpError> {
+    let Call { version, method, retry, .. } = call;
     let away = || {
         let problem = "the session cannot be looked up while the shared state is away; repeat the request after a moment";
         Err(McpError::Unavailable(problem.to_owned()))
     };
-    let outcome = if let Method::Subscribe(_) | Method::Unsubscribe(_) | Method::SetLogLevel(_) = method {
-        away()
-    } else {
-        let caller = Caller { capabilities: Arc::new(ClientCapabilities::all()), ..Caller::new(principal) };
-        match endpoint.service.clone().call(Request { caller, version, method, retry, session: None }).await {
-            Ok(McpResult::InputRequired { .. }) => away(),
-            outcome => outcome,
-        }
-    };
-    super::answer::finish(endpoint, &id, version, outcome)
+    if let Method::Subscribe(_) | Method::Unsubscribe(_) | Method::SetLogLevel(_) = method {
+        return away();
+    }
+    let caller = Caller { capabilities: Arc::new(ClientCapabilities::all()), ..Caller::new(principal) };
+    match endpoint.service.clone().call(Request { caller, version, method, retry, session: None }).await {
+        Ok(McpResult::InputRequired { .. }) => away(),
+        outcome => outcome,
+    }
 }
 
 /// Takes what gets no answer, and gives the session that it came in.
@@ -114,21 +112,20 @@ pub(super) async fn tell(
     principal: &Arc<Principal>,
     headers: &HeaderMap,
     told: Vec<Told>,
-) -> Result<Option<Arc<Session>>, Response> {
-    let session = match find(endpoint, principal, headers).await {
-        Ok(Found::Session(session)) => session,
-        Ok(Found::None) => return Ok(None),
+) -> Result<Found, Response> {
+    let found = find(endpoint, principal, headers).await.map_err(|error| reject(endpoint, error))?;
+    let session = match &found {
+        Found::Session(session) => session,
         // An answer that is not taken must not look as if it were.
-        Ok(Found::Away) if told.iter().any(|told| matches!(told, Told::Answer { .. })) => {
+        Found::Away if told.iter().any(|told| matches!(told, Told::Answer { .. })) => {
             return Err(Refusal::StateAway.into_response());
         }
-        Ok(Found::Away) => return Ok(None),
-        Err(error) => return Err(reject(endpoint, error)),
+        Found::None | Found::Away => return Ok(found),
     };
     for told in told {
         let taken = match told {
-            Told::Answer { id, answer } => endpoint.calls.take_answer(&session, principal, &id, answer).await,
-            Told::Cancelled(id) => endpoint.calls.cancel(&session, &id).await,
+            Told::Answer { id, answer } => endpoint.calls.take_answer(session, principal, &id, answer).await,
+            Told::Cancelled(id) => endpoint.calls.cancel(session, &id).await,
             Told::Other => Ok(()),
         };
         if let Err(error) = taken {
@@ -136,7 +133,7 @@ pub(super) async fn tell(
             return Err(Refusal::StateAway.into_response());
         }
     }
-    Ok(Some(session))
+    Ok(found)
 }
 
 /// `GET /mcp`: the stream of what belongs to no call, or any stream of the session from where it broke off.

@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use serde_json::{Map, Value};
 use tower::Service;
 
 use super::legacy::{Session, Sessions};
-use super::listed::{Listed, ListedPrompt, ListedTool};
+use super::listed::{ListItem, Listed};
 use super::listening::Listening;
 use super::request_state::Fingerprint;
 use super::tasks::Called;
@@ -46,8 +47,8 @@ struct Inner {
     states: RequestStates,
     sessions: Sessions,
     tasks: Tasks,
-    tools: Listed<ListedTool>,
-    prompts: Listed<ListedPrompt>,
+    tools: Listed,
+    prompts: Listed,
 }
 
 /// Tools or prompts in one page of their list.
@@ -58,8 +59,8 @@ impl Dispatch {
     /// `sessions`, and leaves calls that outlive their request to `tasks`.
     #[must_use]
     pub fn new(features: Arc<Features>, states: RequestStates, sessions: Sessions, tasks: Tasks) -> Self {
-        let tools = Listed::new(features.tools.descriptions().map(ListedTool::new), PAGE);
-        let prompts = Listed::new(features.prompts.descriptions().map(ListedPrompt::new), PAGE);
+        let tools = Listed::new(features.tools.descriptions().map(ListItem::tool), PAGE);
+        let prompts = Listed::new(features.prompts.descriptions().map(ListItem::prompt), PAGE);
         Self(Arc::new(Inner { features, states, sessions, tasks, tools, prompts }))
     }
 
@@ -195,7 +196,11 @@ fn in_session(session: Option<Arc<Session>>) -> Result<Arc<Session>, McpError> {
 
 fn lacking(capabilities: &ClientCapabilities) -> ToolError {
     let named = serde_json::to_value(capabilities).unwrap_or_default();
-    let names = named.as_object().map(|named| named.keys().cloned().collect::<Vec<_>>().join(", ")).unwrap_or_default();
+    let name = |(name, settings): (&String, &Value)| {
+        let modes: Vec<_> = settings.as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+        if modes.is_empty() { name.clone() } else { format!("{name} ({})", modes.join(", ")) }
+    };
+    let names = named.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
     let problem = format!("this call has to ask through the client, which does not declare {names}");
     ToolError::new(ToolErrorKind::Forbidden, format!("{problem} in its handshake or has no session; use another client or tool"))
 }

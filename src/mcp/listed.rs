@@ -5,46 +5,50 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::McpError;
 use crate::prompts::PromptDescription;
 use crate::tools::ToolDescription;
 
-/// An item of a list.
-pub(super) trait Item: Clone {
-    /// Its unique name.
-    fn name(&self) -> &'static str;
-}
-
-/// All items, in their order.
-pub(super) struct Listed<T> {
-    items: Vec<T>,
+/// All tools, or all prompts, in their order.
+pub(super) struct Listed {
+    items: Vec<ListItem>,
     page: usize,
 }
 
 /// One page of a list.
 #[derive(Debug)]
-pub struct Page<T> {
-    pub(super) items: Vec<T>,
+pub struct Page {
+    pub(super) items: Vec<ListItem>,
     pub(super) next_cursor: Option<String>,
 }
 
-impl<T: Item> Listed<T> {
+/// The description of a tool or a prompt.
+#[derive(Clone, Debug)]
+pub struct ListItem {
+    /// Unique in its list.
+    name: &'static str,
+    full: Arc<RawValue>,
+    /// As 2025-03-26 knows it.
+    plain: Arc<RawValue>,
+}
+
+impl Listed {
     /// A list with pages of `page` items.
-    pub(super) fn new(items: impl Iterator<Item = T>, page: usize) -> Self {
+    pub(super) fn new(items: impl Iterator<Item = ListItem>, page: usize) -> Self {
         Self { items: items.collect(), page }
     }
 
     /// The page after the item that the cursor names, of the items that are visible to the caller.
-    pub(super) fn page(&self, cursor: Option<&str>, visible: impl Fn(&str) -> bool) -> Result<Page<T>, McpError> {
+    pub(super) fn page(&self, cursor: Option<&str>, visible: impl Fn(&str) -> bool) -> Result<Page, McpError> {
         let after = cursor.map(|cursor| self.position(cursor)).transpose()?;
-        let rest = self.items.iter().skip(after.map_or(0, |at| at + 1)).filter(|item| visible(item.name()));
-        let mut items: Vec<T> = rest.take(self.page + 1).cloned().collect();
+        let rest = self.items.iter().skip(after.map_or(0, |at| at + 1)).filter(|item| visible(item.name));
+        let mut items: Vec<ListItem> = rest.take(self.page + 1).cloned().collect();
         let more = items.len() > self.page;
         items.truncate(self.page);
-        let next_cursor = items.last().filter(|_| more).map(|item| URL_SAFE_NO_PAD.encode(item.name()));
+        let next_cursor = items.last().filter(|_| more).map(|item| URL_SAFE_NO_PAD.encode(item.name));
         Ok(Page { items, next_cursor })
     }
 
@@ -52,22 +56,14 @@ impl<T: Item> Listed<T> {
         URL_SAFE_NO_PAD
             .decode(cursor)
             .ok()
-            .and_then(|name| self.items.iter().position(|item| item.name().as_bytes() == name))
+            .and_then(|name| self.items.iter().position(|item| item.name.as_bytes() == name))
             .ok_or_else(|| McpError::InvalidParams("`cursor` is not one of this list's; start again without a cursor".to_owned()))
     }
 }
 
-/// A tool's description.
-#[derive(Clone, Debug)]
-pub struct ListedTool {
-    name: &'static str,
-    full: Arc<RawValue>,
-    /// As 2025-03-26 knows tools: without title and output schema.
-    plain: Arc<RawValue>,
-}
-
-impl ListedTool {
-    pub(super) fn new(description: &ToolDescription) -> Self {
+impl ListItem {
+    /// A tool; 2025-03-26 knows it without title and output schema.
+    pub(super) fn tool(description: &ToolDescription) -> Self {
         let spec = &description.spec;
         let (read_only, destructive, idempotent) = spec.effect.hints();
         let mut tool = json!({
@@ -86,64 +82,37 @@ impl ListedTool {
         if let Some(schema) = &description.output_schema {
             tool["outputSchema"] = schema.clone();
         }
-        let full = raw(&tool);
-        if let Some(tool) = tool.as_object_mut() {
-            tool.remove("title");
-            tool.remove("outputSchema");
-        }
-        Self { name: spec.name, full, plain: raw(&tool) }
+        Self::new(spec.name, tool, &["title", "outputSchema"])
     }
 
-    /// The description as JSON; without title and output schema when `titled` is false.
-    pub(super) fn json(&self, titled: bool) -> &RawValue {
-        if titled { &self.full } else { &self.plain }
-    }
-}
-
-impl Item for ListedTool {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
-/// A prompt's description.
-#[derive(Clone, Debug)]
-pub struct ListedPrompt {
-    name: &'static str,
-    full: Arc<RawValue>,
-    /// As 2025-03-26 knows prompts: without title.
-    plain: Arc<RawValue>,
-}
-
-impl ListedPrompt {
-    pub(super) fn new(description: &PromptDescription) -> Self {
+    /// A prompt; 2025-03-26 knows it without title.
+    pub(super) fn prompt(description: &PromptDescription) -> Self {
         let spec = &description.spec;
-        let mut prompt = json!({
+        let prompt = json!({
             "name": spec.name,
             "title": spec.title,
             "description": spec.description,
             "arguments": description.arguments,
         });
-        let full = raw(&prompt);
-        if let Some(prompt) = prompt.as_object_mut() {
-            prompt.remove("title");
-        }
-        Self { name: spec.name, full, plain: raw(&prompt) }
+        Self::new(spec.name, prompt, &["title"])
     }
 
-    /// The description as JSON; without title when `titled` is false.
+    /// `newer` are the keys that 2025-03-26 does not know.
+    fn new(name: &'static str, mut description: Value, newer: &[&str]) -> Self {
+        let full = raw(&description);
+        if let Some(description) = description.as_object_mut() {
+            description.retain(|key, _| !newer.contains(&key.as_str()));
+        }
+        Self { name, full, plain: raw(&description) }
+    }
+
+    /// The description as JSON; in the form of 2025-03-26 when `titled` is false.
     pub(super) fn json(&self, titled: bool) -> &RawValue {
         if titled { &self.full } else { &self.plain }
     }
 }
 
-impl Item for ListedPrompt {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
-fn raw(value: &serde_json::Value) -> Arc<RawValue> {
+fn raw(value: &Value) -> Arc<RawValue> {
     #[expect(clippy::expect_used, reason = "a JSON value is JSON")]
     Arc::from(serde_json::value::to_raw_value(value).expect("a JSON value can be written"))
 }
@@ -152,22 +121,14 @@ fn raw(value: &serde_json::Value) -> Arc<RawValue> {
 mod tests {
     use super::*;
 
-    #[derive(Clone)]
-    struct Letter(&'static str);
-
-    impl Item for Letter {
-        fn name(&self) -> &'static str {
-            self.0
-        }
-    }
-
     #[test]
     fn pages_join_to_the_list_that_the_caller_may_use() {
-        let listed = Listed::new(["a", "b", "c", "d", "e"].into_iter().map(Letter), 2);
+        let letter = |name| ListItem::new(name, json!({}), &[]);
+        let listed = Listed::new(["a", "b", "c", "d", "e"].into_iter().map(letter), 2);
         let (mut names, mut cursor, mut pages) = (Vec::new(), None, 0);
         loop {
             let page = listed.page(cursor.as_deref(), |name| name != "c").expect("a page");
-            names.extend(page.items.iter().map(|letter| letter.0));
+            names.extend(page.items.iter().map(|letter| letter.name));
             pages += 1;
             cursor = page.next_cursor;
             if cursor.is_none() {

@@ -19,7 +19,7 @@ mod version;
 pub use dispatch::{Dispatch, ServerInfo};
 pub use error::McpError;
 pub use features::Features;
-pub use listed::{ListedPrompt, ListedTool, Page};
+pub use listed::{ListItem, Page};
 pub use listening::Listening;
 pub use message::{Message, RequestId};
 pub use notification::ReportNotifications;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{ListedPrompt, ListedTool, Listening, McpError, Page, ProtocolVersion, RequestId, ServerInfo, Task};
+use super::{Listening, McpError, Page, ProtocolVersion, RequestId, ServerInfo, Task};
 use crate::call::{Answers, Completion, Content, InputRequests, ResourceContents};
 use crate::prompts::{PromptMessage, PromptOutput};
 use crate::resources::{Resource, ResourcePage, ResourceTemplate};
@@ -28,11 +28,11 @@ pub enum McpResult {
     /// Of `ping`, and of whatever else has nothing to say.
     Empty,
     /// Of `tools/list`.
-    ListTools(Page<ListedTool>),
+    ListTools(Page),
     /// Of `tools/call`.
     CallTool(ToolResult),
     /// Of `prompts/list`.
-    ListPrompts(Page<ListedPrompt>),
+    ListPrompts(Page),
     /// Of `prompts/get`.
     GetPrompt(PromptOutput),
     /// Of `resources/list`.

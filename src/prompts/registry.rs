@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Prompt, PromptOutput, PromptSpec};
 use crate::auth::{Denied, Principal};
-use crate::call::{CallContext, Caller, Completing, Completion, Lanes, Round, RoundFuture, ToolError, ToolErrorKind, Workplace};
+use crate::call::{
+    CallContext, Caller, Completing, Completion, Lanes, Round, RoundFuture, ToolError, ToolErrorKind, Workplace, input_schema_of,
+};
 use crate::tools::json_len;
 
 /// The prompts of a server, in the order in which they are listed.
@@ -191,11 +192,10 @@ fn read_arguments(arguments: Option<&str>) -> Result<PromptArguments, ToolError>
 }
 
 fn arguments_of<P: Prompt>() -> Vec<PromptArgument> {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let schema = settings.into_generator().into_root_schema_for::<P::Args>().to_value();
+    let schema = input_schema_of::<P::Args>();
     let required = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
     let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
-    let describe = |field: &Value| field["description"].as_str().map(|text| text.replace('\n', " "));
+    let describe = |field: &Value| field["description"].as_str().map(str::to_owned);
     properties
         .iter()
         .map(|(name, field)| PromptArgument { name: name.clone(), description: describe(field), required: required(name) })

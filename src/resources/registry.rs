@@ -94,8 +94,7 @@ impl ResourceRegistry {
     /// The templates that this caller may use.
     #[must_use]
     pub fn templates(&self, principal: &Principal) -> Vec<ResourceTemplate> {
-        let visible = self.providers.iter().filter(|registered| principal.holds_all(registered.spec.scopes));
-        visible.flat_map(|registered| registered.provider.templates()).collect()
+        self.visible(principal).flat_map(|(_, registered)| registered.provider.templates()).collect()
     }
 
     /// One page of all resources that this caller may read: those of one provider after those of another.
@@ -104,16 +103,15 @@ impl ResourceRegistry {
             Ok(place) => place.unwrap_or((0, None)),
             Err(error) => return Round::Done(Err(error)),
         };
-        for (index, registered) in self.providers.iter().enumerate().skip(first) {
-            if !caller.principal.holds_all(registered.spec.scopes) {
-                continue;
-            }
-            let authorized = self.proof(registered, &caller.principal, String::new());
-            let page = authorized.list(caller.clone(), cursor.take()).await;
+        let principal = Arc::clone(&caller.principal);
+        let visible: Vec<_> = self.visible(&principal).filter(|(index, _)| *index >= first).collect();
+        for (place, (index, registered)) in visible.iter().enumerate() {
+            let authorized = self.proof(registered, &principal, String::new());
+            let page = authorized.list(caller.clone(), cursor.take().filter(|_| *index == first)).await;
             let Round::Done(Ok(mut page)) = page else { return page };
             let here = page.next_cursor.take().map(|next| format!("{index}.{next}"));
             let ended = here.is_none();
-            page.next_cursor = here.or_else(|| (index + 1 < self.providers.len()).then(|| format!("{}.", index + 1)));
+            page.next_cursor = here.or_else(|| visible.get(place + 1).map(|(next, _)| format!("{next}.")));
             // A provider that has nothing (more) is passed over: the client should not have to ask again for nothing.
             if !(page.resources.is_empty() && ended) {
                 return Round::Done(Ok(page));
@@ -126,12 +124,10 @@ impl ResourceRegistry {
     /// left out.
     pub async fn watch_list(&self, caller: &Caller) -> Vec<BoxStream<'static, ()>> {
         let mut streams = Vec::new();
-        for registered in &self.providers {
-            if caller.principal.holds_all(registered.spec.scopes) {
-                let authorized = self.proof(registered, &caller.principal, String::new());
-                if let Round::Done(Ok(Some(stream))) = authorized.watch_list(caller.clone()).await {
-                    streams.push(stream);
-                }
+        for (_, registered) in self.visible(&caller.principal) {
+            let authorized = self.proof(registered, &caller.principal, String::new());
+            if let Round::Done(Ok(Some(stream))) = authorized.watch_list(caller.clone()).await {
+                streams.push(stream);
             }
         }
         streams
@@ -146,6 +142,11 @@ impl ResourceRegistry {
         let registered = fitting.max_by_key(|registered| registered.spec.prefix.len()).ok_or(Denied::Unknown)?;
         principal.must_hold(registered.spec.scopes, "this resource")?;
         Ok(self.proof(registered, principal, uri.to_owned()))
+    }
+
+    /// The providers whose resources this caller may use, with their places.
+    fn visible(&self, principal: &Principal) -> impl Iterator<Item = (usize, &Registered)> {
+        self.providers.iter().enumerate().filter(|(_, registered)| principal.holds_all(registered.spec.scopes))
     }
 
     fn proof(&self, registered: &Registered, principal: &Arc<Principal>, uri: String) -> AuthorizedResource {

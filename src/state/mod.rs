@@ -21,6 +21,7 @@ mod memory;
 mod redis;
 mod store;
 mod topics;
+mod update;
 
 pub use cursors::{Cursor, CursorError, CursorKind, Cursors};
 pub use events::{EventId, LogLimits, NotAnEventId, Once};
@@ -30,3 +31,4 @@ pub use memory::MemoryState;
 pub use redis::{RedisState, RedisUrl, RedisUrlError};
 pub use store::{SharedState, StateError, StateFuture};
 pub use topics::{Signal, Subscription};
+pub(crate) use update::update_record;

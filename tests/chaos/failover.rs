@@ -16,6 +16,8 @@ use crate::world::{World, fill, token};
 
 /// How long it may take until every agent has done some more, on a machine that is busy.
 const GOES_ON: Duration = Duration::from_secs(40);
+/// How long the nodes of a cluster may take to miss a master, after a second, and to elect another.
+const ELECTION: Duration = Duration::from_secs(10);
 /// After the shared state is back: connections are made anew, and a call that waits finds out that its record is gone.
 const SETTLED: Duration = Duration::from_secs(20);
 
@@ -52,13 +54,33 @@ async fn a_cluster_goes_on_with_what_a_killed_master_did_not_hold() {
     }
     block_in_place(|| {
         cluster.nodes[0].restart();
-        wait_until(GOES_ON, "the cluster is whole", || {
-            cluster.nodes.iter().all(|node| node.cli(&["CLUSTER", "INFO"]).contains("cluster_slots_ok:16384"))
-        });
+        wait_until(GOES_ON, "the cluster is whole", || cluster.is_whole());
     });
     let back = Instant::now();
     work.all_go_on(2, GOES_ON).await;
     check("Cluster", &work.stop().await, killed, back);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_takes_the_place_of_a_master_of_a_cluster() {
+    let mut cluster = block_in_place(RedisCluster::start_with_replicas);
+    let world = block_in_place(|| World::everything(&cluster.url()));
+    let work = Workload::start(&world);
+    work.all_go_on(2, GOES_ON).await;
+    let masters = |cluster: &RedisCluster| {
+        let is_master = |index: &usize| cluster.nodes[*index].cli(&["ROLE"]).starts_with("master");
+        (1..6).filter(is_master).collect::<Vec<_>>()
+    };
+    assert_eq!(masters(&cluster), [1, 2], "beside the first");
+    let killed = Instant::now();
+    block_in_place(|| {
+        cluster.nodes[0].stop();
+        wait_until(GOES_ON, "a replica is the third master", || masters(&cluster).len() == 3 && cluster.is_whole());
+    });
+    let back = Instant::now();
+    assert!(back - killed < ELECTION, "{:?} without a master", back - killed);
+    work.all_go_on(2, GOES_ON).await;
+    check("Cluster with replicas", &work.stop().await, killed, back);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,10 +5,12 @@ mod support;
 
 mod agent;
 mod asking;
+mod batches;
 mod cancelling;
 mod credentials;
 mod lifecycle;
 mod listening;
 mod streaming;
 mod tools;
+mod visiting;
 mod world;

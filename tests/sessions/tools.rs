@@ -1,6 +1,6 @@
 //! Tools and resources made for these tests.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use pressmark::resources::{ResourcePage, ResourceProvider, ResourceWatch, Resour
 use pressmark::tools::{Effect, Tool, ToolOutput, ToolSpec};
 use serde_json::json;
 use tokio::sync::Notify;
+use url::Url;
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +27,8 @@ const fn spec(name: &'static str, effect: Effect) -> ToolSpec {
 #[derive(Clone, Default)]
 pub(crate) struct Gate {
     pub(crate) open: Arc<Notify>,
+    /// Has the user done on the page what they should?
+    pub(crate) connected: Arc<AtomicBool>,
     /// How many runs have begun.
     pub(crate) begun: Arc<AtomicUsize>,
     /// How many were dropped before their end.
@@ -75,6 +78,35 @@ impl Tool for AsksOften {
         }
         Ok(ToolOutput::text(format!("{accepted} accepted"), ()))
     }
+}
+
+/// Sends the user to a page, again and again until all is done there.
+pub(crate) struct Connects(pub(crate) Gate);
+
+impl Tool for Connects {
+    const SPEC: ToolSpec = spec("connects", Effect::ReadOnly);
+    type Args = Nothing;
+    type Output = ();
+
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<()>, Interrupted> {
+        let page: Url = "https://example.com/connect?step=1".parse().expect("a URL");
+        for visit in 0.. {
+            let answer = cx.elicit(&format!("visit {visit}"), &Elicitation::url("Connect your account", page.clone()))?;
+            match answer.action {
+                ElicitAction::Accept if self.0.connected.load(Ordering::SeqCst) => {
+                    return Ok(ToolOutput::text(format!("connected, with {} fields", answer.content.len()), ()));
+                }
+                ElicitAction::Accept => {}
+                ElicitAction::Decline => return Err(refused("the user does not want to connect the account")),
+                ElicitAction::Cancel => return Err(refused("the user has not decided yet")),
+            }
+        }
+        unreachable!("it asks for ever")
+    }
+}
+
+fn refused(problem: &str) -> Interrupted {
+    ToolError::new(ToolErrorKind::Forbidden, problem).into()
 }
 
 /// Logs at every level, waits for the gate, logs again.

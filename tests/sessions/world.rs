@@ -4,7 +4,7 @@ use pressmark::config::Settings;
 
 use crate::support::in_process::Server;
 use crate::support::redis::RedisServer;
-use crate::tools::{AsksAll, AsksOften, Gate, Reconnects, Reports, Waits, Watched};
+use crate::tools::{AsksAll, AsksOften, Connects, Gate, Reconnects, Reports, Waits, Watched};
 
 pub(crate) struct World {
     pub(crate) redis: RedisServer,
@@ -47,6 +47,7 @@ pub(crate) async fn replica(settings: Settings, gate: &Gate) -> Server {
         gate.notifier.lock().expect("not poisoned").get_or_insert_with(|| app.notifier());
         app.with(AsksAll)
             .with(AsksOften)
+            .with(Connects(gate.clone()))
             .with(Reports(gate.clone()))
             .with(Reconnects)
             .with(Waits::<true>(gate.clone()))

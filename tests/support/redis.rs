@@ -173,25 +173,41 @@ fn redis_cli(port: u16, password: Option<&str>, arguments: &[&str]) -> String {
 
 /// Three masters that share the keys between them. One that is away takes only its own keys with it.
 pub struct RedisCluster {
+    /// The masters, then their replicas.
     pub nodes: Vec<RedisServer>,
 }
 
 impl RedisCluster {
     pub fn start() -> Self {
+        Self::start_with(0)
+    }
+
+    /// Each master has a replica, which takes its place.
+    pub fn start_with_replicas() -> Self {
+        let cluster = Self::start_with(1);
+        wait_until(START_LIMIT, "every replica follows its master", || {
+            cluster.nodes[3..].iter().all(|node| node.cli(&["INFO", "replication"]).contains("master_link_status:up"))
+        });
+        cluster
+    }
+
+    fn start_with(replicas: usize) -> Self {
         let node = |_| {
             let bus = format!("cluster-port {}", free_port());
             RedisServer::start_with(&[
                 "cluster-enabled yes",
                 "cluster-require-full-coverage no",
                 "cluster-node-timeout 1000",
+                "repl-diskless-sync-delay 0",
                 &bus,
             ])
         };
-        let nodes: Vec<_> = (0..3).map(node).collect();
+        let nodes: Vec<_> = (0..3 * (1 + replicas)).map(node).collect();
         let addresses: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let replicas = replicas.to_string();
         let mut arguments = vec!["--cluster", "create"];
         arguments.extend(addresses.iter().map(String::as_str));
-        arguments.push("--cluster-yes");
+        arguments.extend(["--cluster-replicas", &replicas, "--cluster-yes"]);
         let said = redis_cli(nodes[0].port, None, &arguments);
         assert!(said.contains("All 16384 slots covered"), "the cluster was not made: {said}");
         wait_until(START_LIMIT, "every node knows that the cluster is complete", || {
@@ -203,6 +219,12 @@ impl RedisCluster {
     pub fn url(&self) -> String {
         let addresses: Vec<_> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
         format!("redis+cluster://{}", addresses.join(","))
+    }
+
+    /// Do all nodes that run say that every key has a master?
+    pub fn is_whole(&self) -> bool {
+        let mut running = self.nodes.iter().filter(|node| node.process.is_some());
+        running.all(|node| node.cli(&["CLUSTER", "INFO"]).contains("cluster_slots_ok:16384"))
     }
 
     /// Which node holds this key.

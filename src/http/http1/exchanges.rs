@@ -15,6 +15,8 @@ use hyper::body::Incoming;
 const MAX_DISCARDED: usize = 16 << 20;
 /// How long that may take.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that sends nothing for so long is not in the middle of sending.
+const DISCARD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Shared by the driver of a connection and the bodies of the exchange under way; one task touches it.
 #[derive(Clone, Default)]
@@ -55,7 +57,7 @@ impl Exchanges {
         }
         let read = async {
             let mut left = MAX_DISCARDED;
-            while let Some(Ok(frame)) = rest.frame().await {
+            while let Ok(Some(Ok(frame))) = tokio::time::timeout(DISCARD_PAUSE, rest.frame()).await {
                 match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
                     Some(less) => left = less,
                     None => return false,

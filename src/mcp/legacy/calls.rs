@@ -15,7 +15,6 @@ use super::event::{CallName, Event, StreamName};
 use super::get_stream::GetStream;
 use super::run::{Run, Step};
 use super::runner::Held;
-use super::session::contended;
 use super::signals::Signals;
 use super::{EventName, Session, Sessions};
 use crate::auth::Principal;
@@ -132,6 +131,16 @@ impl Calls {
         }
     }
 
+    /// Does some work of a request; dropping the future cancels it. `None` when the client has cancelled the request.
+    pub async fn unless_cancelled<T>(&self, session: &Session, id: &RequestId, work: impl Future<Output = T>) -> Option<T> {
+        let mut stop = self.0.signals.wait_as(call_signal(session, id));
+        tokio::select! {
+            biased;
+            () = stop.told() => None,
+            done = work => Some(done),
+        }
+    }
+
     /// The stream that an event belongs to, from after that event. `None` when there is none (any more).
     ///
     /// # Errors
@@ -204,7 +213,7 @@ impl Calls {
                 return Ok(());
             }
         }
-        Err(contended())
+        Err(StateError::contended())
     }
 
     /// Cancels a call of the session, wherever it runs or waits. No response is sent any more.
@@ -226,7 +235,7 @@ impl Calls {
                 return self.append(session, &stream, &Event::End, Some(END)).await.map(drop);
             }
         }
-        Err(contended())
+        Err(StateError::contended())
     }
 
     /// Ends a session, with all that runs in it.

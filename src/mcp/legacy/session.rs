@@ -9,14 +9,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Principal;
-use crate::call::{ClientCapabilities, LogLevel};
+use crate::call::{ClientCapabilities, ElicitationCapability, LogLevel};
 use crate::mcp::ProtocolVersion;
-use crate::state::{SharedState, StateError, member_key};
+use crate::state::{SharedState, StateError, member_key, update_record};
 
 /// A session id longer than this is none of ours.
 const MAX_ID_BYTES: usize = 64;
-/// Changes of one session that race are tried again so often.
-const ATTEMPTS: usize = 10;
 
 /// How many sessions there may be, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +67,14 @@ impl Sessions {
         &self,
         principal: &Principal,
         version: ProtocolVersion,
-        capabilities: ClientCapabilities,
+        mut capabilities: ClientCapabilities,
     ) -> Result<String, StateError> {
+        if version < ProtocolVersion::V2025_11_25
+            && let Some(elicitation) = &mut capabilities.elicitation
+        {
+            // There are forms only, whatever a client of several revisions declares.
+            *elicitation = ElicitationCapability::default();
+        }
         let id = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
         let record = Record { version: version.to_string(), capabilities, log_level: None };
         let SessionLimits { ttl, per_principal } = self.limits;
@@ -116,16 +120,13 @@ impl Sessions {
     /// [`StateError`] when the shared state cannot be written.
     pub async fn set_log_level(&self, session: &Session, level: LogLevel) -> Result<(), StateError> {
         let key = member_key(&session.group, &session.id);
-        for _ in 0..ATTEMPTS {
+        let set = |stored: Option<&[u8]>| {
             // A session that ended meanwhile has no level to set.
-            let Some(stored) = self.state.get(&key).await? else { return Ok(()) };
-            let Some(mut record) = read(&stored) else { return Ok(()) };
+            let mut record = read(stored?)?;
             record.log_level = Some(level);
-            if self.state.replace(&key, &stored, write(&record), self.limits.ttl).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            Some((write(&record), self.limits.ttl))
+        };
+        update_record(&*self.state, &key, set).await.map(drop)
     }
 }
 
@@ -152,10 +153,6 @@ impl std::fmt::Debug for Session {
 /// A principal finds its own sessions only: another's id is in another group.
 fn group(principal: &Principal) -> String {
     format!("pressmark:session:{}", principal.owner())
-}
-
-pub(super) fn contended() -> StateError {
-    StateError { reason: "too many changes at once".to_owned() }
 }
 
 fn read(stored: &[u8]) -> Option<Record> {

@@ -4,17 +4,14 @@ use bytes::Bytes;
 
 use super::calls::log_name;
 use super::event::{Event, StreamName};
-use super::session::contended;
 use super::{Session, Sessions};
 use crate::mcp::McpError;
-use crate::state::{EventId, LogLimits, Once, StateError};
+use crate::state::{EventId, LogLimits, Once, StateError, update_record};
 
 /// Resources that one session may subscribe to.
 const MAX_SUBSCRIPTIONS: usize = 500;
 /// Events of the stream that belongs to no call.
 const MAX_EVENTS: usize = 1_000;
-/// Changes that race are tried again so often.
-const ATTEMPTS: usize = 20;
 
 impl Sessions {
     /// From now on the session is told when this resource changes from the version that it has now.
@@ -90,23 +87,11 @@ impl Sessions {
 
     /// Changes the set; `false`, and nothing changed, when `change` says so.
     async fn change(&self, session: &Session, change: impl Fn(&mut Vec<String>) -> bool) -> Result<bool, StateError> {
-        let key = session.key("subscriptions");
-        for _ in 0..ATTEMPTS {
-            let stored = self.state.get(&key).await?;
-            let mut uris = stored.as_deref().map(read).unwrap_or_default();
-            if !change(&mut uris) {
-                return Ok(false);
-            }
-            let changed = write(&uris);
-            let won = match &stored {
-                Some(stored) => self.state.replace(&key, stored, changed, self.limits.ttl).await?,
-                None => self.state.put_if_absent(&key, changed, self.limits.ttl).await?,
-            };
-            if won {
-                return Ok(true);
-            }
-        }
-        Err(contended())
+        let changed = |stored: Option<&[u8]>| {
+            let mut uris = stored.map(read).unwrap_or_default();
+            change(&mut uris).then(|| (write(&uris), self.limits.ttl))
+        };
+        update_record(&*self.state, &session.key("subscriptions"), changed).await
     }
 }
 

@@ -7,14 +7,12 @@ use bytes::Bytes;
 
 use super::record::TaskRecord;
 use crate::auth::Principal;
-use crate::state::{Lease, SharedState, StateError, Subscription, member_key};
+use crate::state::{Lease, SharedState, StateError, Subscription, member_key, update_record};
 
 /// Tasks of one caller; when there are more, the oldest are forgotten.
 const MAX_TASKS: usize = 500;
 /// How much longer than its time to live a record is kept, so that a call that ran out of time can tell.
 const GRACE: Duration = Duration::from_secs(30);
-/// A change that so many others come in the way of is given up.
-const MAX_ATTEMPTS: usize = 100;
 
 /// Reads and changes records.
 pub(super) struct TaskStore {
@@ -85,20 +83,25 @@ impl TaskStore {
         place: &TaskPlace,
         mut change: impl FnMut(&mut TaskRecord) -> bool,
     ) -> Result<Change, StateError> {
-        let key = place.key();
-        for _ in 0..MAX_ATTEMPTS {
-            let Some(expected) = self.state.get(&key).await? else { return Ok(Change::Unknown) };
-            let Some(mut record) = from_bytes(&expected) else { return Ok(Change::Unknown) };
+        let (key, mut outcome) = (place.key(), Change::Unknown);
+        let made = update_record(&*self.state, &key, |stored| {
+            let Some(mut record) = stored.and_then(from_bytes) else {
+                outcome = Change::Unknown;
+                return None;
+            };
             if !change(&mut record) {
-                return Ok(Change::Declined(record));
+                outcome = Change::Declined(record);
+                return None;
             }
             record.touch();
-            if self.state.replace(&key, &expected, to_bytes(&record), lifetime(&record)).await? {
-                self.announce(place).await;
-                return Ok(Change::Made(record));
-            }
+            let changed = (to_bytes(&record), lifetime(&record));
+            outcome = Change::Made(record);
+            Some(changed)
+        });
+        if made.await? {
+            self.announce(place).await;
         }
-        Err(StateError { reason: "a task is being changed by too many at once".to_owned() })
+        Ok(outcome)
     }
 
     /// Tells whoever follows the task to look at it. They look now and then without being told, too.
