@@ -59,8 +59,8 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_MAX_SESSIONS", value_name = "N", help_heading = "Limits")]
     pub max_sessions: Option<usize>,
 
-    /// Close the connection of a session's stream after this long, such as 10m: its client comes back, to whichever replica
-    /// [default: never]
+    /// Close a stream of events (a session's, or one of subscriptions/listen) after this long, such as 10m: its client comes
+    /// back, to whichever replica [default: never]
     #[arg(long, env = "PRESSMARK_MAX_STREAM_AGE", value_name = "DURATION", help_heading = "Limits")]
     pub max_stream_age: Option<String>,
 
@@ -157,7 +157,7 @@ pub struct Config {
     pub session_ttl: Duration,
     /// Sessions of one caller, at most.
     pub max_sessions: usize,
-    /// How long the connection of a session's stream is held; `None`: as long as the client does.
+    /// How long a stream of events is held open; `None`: as long as the client does and its credentials hold good.
     pub max_stream_age: Option<Duration>,
     /// How long a task lives after its creation, and may run.
     pub task_ttl: Duration,

@@ -23,7 +23,7 @@ fn record() -> Record {
 }
 
 fn principal(issuer: &str, subject: &str) -> Principal {
-    Principal { issuer: issuer.to_owned(), subject: subject.to_owned(), scopes: ScopeSet::full() }
+    Principal::new(issuer, subject, ScopeSet::full())
 }
 
 async fn connect(url: &str) -> Arc<RedisState> {

@@ -49,7 +49,7 @@ impl World {
     fn resources(&self, scopes: &[&str]) -> FileResources {
         let root = MountSpec { name: None, directory: self.at(""), writable: true };
         let scopes = ScopeSet::parse(scopes.iter().copied());
-        let caller = Principal { issuer: "test".to_owned(), subject: "alice".to_owned(), scopes };
+        let caller = Principal::new("test", "alice", scopes);
         FileResources::new(View::new(Arc::new(Tree::open(vec![root]).unwrap()), Arc::new(caller)))
     }
 

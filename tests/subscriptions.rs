@@ -66,6 +66,18 @@ async fn a_stream_begins_with_what_was_agreed_to_and_ends_with_an_answer() {
 }
 
 #[tokio::test]
+async fn a_stream_is_closed_when_it_is_old_enough() {
+    let age = Some("1s".to_owned());
+    let server = Server::start(Settings { max_stream_age: age, ..Settings::default() }, |app| app).await;
+    let (mut stream, agreed) = listen(&server.client(), json!({"toolsListChanged": true})).await;
+    silent(&mut stream).await;
+    let last = next(&mut stream).await;
+    assert_eq!(last["result"], json!({"resultType": "complete", "_meta": {ID: agreed["_meta"][ID]}}));
+    assert_eq!(stream.next().await, None);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_filter_must_be_there_and_must_be_one() {
     let (server, _) = replica(None).await;
     let client = server.client();

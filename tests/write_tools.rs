@@ -93,7 +93,7 @@ impl Replica {
 }
 
 fn principal(scopes: &str) -> Arc<Principal> {
-    Arc::new(Principal { issuer: "test".to_owned(), subject: "agent".to_owned(), scopes: ScopeSet::parse(scopes.split(' ')) })
+    Arc::new(Principal::new("test", "agent", ScopeSet::parse(scopes.split(' '))))
 }
 
 fn mount(name: Option<&str>, directory: &Path, writable: bool) -> MountSpec {
@@ -467,6 +467,34 @@ mod move_file {
         let call = json!({"from": "/new/g", "to": "/x/y", "create_parents": false});
         replica.refused("move_file", call, ToolErrorKind::NotFound, &["/x"]).await;
         assert!(!dir.path().join("x").exists());
+    }
+
+    #[tokio::test]
+    async fn makes_nothing_deeper_than_folders_are_made() {
+        let (dir, replica) = folder();
+        for top in ["a", "b", "c"] {
+            replica.ok("create_directory", json!({"path": format!("/{top}{}", "/x".repeat(49))})).await;
+        }
+        let inner = |top: &str| format!("/{top}{}/in", "/x".repeat(49));
+        let before = contents(dir.path());
+        // The last of its folders would have a path of 101 names.
+        let call = json!({"from": "/b", "to": format!("{}/y", inner("a"))});
+        replica.refused("move_file", call, ToolErrorKind::Conflict, &["too deep", "100 names", "nothing was changed"]).await;
+        assert_eq!(contents(dir.path()), before, "nor were parents made");
+        replica.ok("move_file", json!({"from": "/b/x", "to": inner("a")})).await;
+        assert!(dir.path().join(&inner("a")[1..]).join("x/".repeat(48)).is_dir());
+        let call = json!({"from": "/c", "to": format!("{}{}", inner("a"), "/x".repeat(49))});
+        replica.refused("move_file", call, ToolErrorKind::Conflict, &["too deep"]).await;
+
+        // What another program has made deep can be moved up and aside, and files go wherever there is a folder.
+        let deep = "/z".repeat(150);
+        fs::create_dir_all(dir.path().join(&deep[1..])).expect("made");
+        fs::write(dir.path().join("file"), "text").expect("written");
+        replica.ok("move_file", json!({"from": "/file", "to": format!("{deep}/file")})).await;
+        let aside = format!("{}/aside", &deep[..deep.len() - 2]);
+        replica.ok("move_file", json!({"from": deep, "to": aside})).await;
+        replica.ok("move_file", json!({"from": aside, "to": "/up"})).await;
+        assert_eq!(text(dir.path().join("up/file")), "text");
     }
 
     #[tokio::test]

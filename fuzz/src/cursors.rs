@@ -35,8 +35,7 @@ impl World {
         WORLD.get_or_init(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
             let cursors = Cursors::new(Arc::new(MemoryState::new()), Duration::from_secs(1_000_000));
-            let caller =
-                |subject: &str| Principal { issuer: "i".to_owned(), subject: subject.to_owned(), scopes: ScopeSet::full() };
+            let caller = |subject: &str| Principal::new("i", subject, ScopeSet::full());
             let (owner, stranger) = (caller("owner"), caller("stranger"));
             let handle = runtime.block_on(cursors.create(CursorKind::Read, &owner, &RECORD, &[7])).expect("memory is there");
             Self { runtime, cursors, owner, stranger, handle }

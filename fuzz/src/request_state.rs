@@ -55,8 +55,7 @@ impl World {
     fn get() -> &'static Self {
         static WORLD: OnceLock<World> = OnceLock::new();
         WORLD.get_or_init(|| {
-            let caller =
-                |subject: &str| Principal { issuer: "i".to_owned(), subject: subject.to_owned(), scopes: ScopeSet::full() };
+            let caller = |subject: &str| Principal::new("i", subject, ScopeSet::full());
             Self {
                 states: RequestStates::new(&[[1; 32], [2; 32]]),
                 states_of_others: RequestStates::new(&[[3; 32]]),

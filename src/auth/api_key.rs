@@ -12,7 +12,8 @@ use super::authenticator::API_KEY_ISSUER;
 use super::claims::ScopeWords;
 use super::remarks::FILE_SCOPES;
 use super::token_digest::TokenDigest;
-use super::{Principal, ScopeSet, TokenProblem};
+use super::validity::InForce;
+use super::{Principal, ScopeSet, TokenProblem, Validity};
 
 /// What every API key starts with, so that one is known for what it is in a log or a repository.
 pub(super) const PREFIX: &str = "pm_";
@@ -22,16 +23,17 @@ pub(super) struct ApiKeys {
     keys: HashMap<TokenDigest, ApiKey>,
 }
 
+#[derive(Clone)]
 struct ApiKey {
     principal: Arc<Principal>,
-    expires: Option<SystemTime>,
+    _in_force: InForce,
 }
 
 impl ApiKeys {
     /// The bearer of the key with this hash. Finding it takes the same time however much of the hash is right.
     pub(super) fn find(&self, key: &TokenDigest) -> Result<Arc<Principal>, TokenProblem> {
         let key = self.keys.get(key).ok_or(TokenProblem::Unknown)?;
-        if key.expires.is_some_and(|expires| SystemTime::now() >= expires) {
+        if !key.principal.validity.holds() {
             return Err(TokenProblem::Expired);
         }
         Ok(Arc::clone(&key.principal))
@@ -62,6 +64,23 @@ impl ApiKeys {
             }
         }
         Ok(Self { keys })
+    }
+
+    /// These keys in place of those of before: the ones that say the same stay in force, the others are withdrawn.
+    pub(super) fn succeed(mut self, before: &Self) -> Self {
+        for (digest, key) in &mut self.keys {
+            if let Some(known) = before.keys.get(digest).filter(|known| known.says_the_same(key)) {
+                *key = known.clone();
+            }
+        }
+        self
+    }
+}
+
+impl ApiKey {
+    fn says_the_same(&self, other: &Self) -> bool {
+        let said = |key: &Self| (key.principal.subject.clone(), key.principal.scopes.clone(), key.principal.validity.expires());
+        said(self) == said(other)
     }
 }
 
@@ -113,8 +132,10 @@ impl Entry {
             instant(expires.get_ref()).ok_or((expires.span().start, what.to_owned()))
         });
         let scopes = ScopeSet::parse(self.scopes.get_ref().iter());
-        let principal = Principal { issuer: API_KEY_ISSUER.to_owned(), subject: self.name.into_inner(), scopes };
-        Ok((digest, ApiKey { principal: Arc::new(principal), expires: expires.transpose()? }))
+        let in_force = InForce::new();
+        let validity = Validity::new(expires.transpose()?, &in_force);
+        let principal = Principal { validity, ..Principal::new(API_KEY_ISSUER, self.name.into_inner(), scopes) };
+        Ok((digest, ApiKey { principal: Arc::new(principal), _in_force: in_force }))
     }
 }
 

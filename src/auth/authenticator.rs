@@ -198,7 +198,7 @@ fn is_token(text: &str) -> bool {
 }
 
 fn local(issuer: &str, subject: &str) -> Arc<Principal> {
-    Arc::new(Principal { issuer: issuer.to_owned(), subject: subject.to_owned(), scopes: ScopeSet::full() })
+    Arc::new(Principal::new(issuer, subject, ScopeSet::full()))
 }
 
 fn start_dev_token(token: &str) -> Result<(TokenDigest, Arc<Principal>), AuthSetupError> {
@@ -211,7 +211,7 @@ fn start_dev_token(token: &str) -> Result<(TokenDigest, Arc<Principal>), AuthSet
 
 async fn start_api_keys(path: std::path::PathBuf, refresh: RefreshPolicy) -> Result<WatchedFile<ApiKeys>, AuthSetupError> {
     let shown = path.display().to_string();
-    let format = FileFormat { name: "API-key file", private: true, parse: ApiKeys::parse };
+    let format = FileFormat { name: "API-key file", private: true, parse: ApiKeys::parse, succeed: ApiKeys::succeed };
     WatchedFile::open(path, format, refresh.files)
         .await
         .map_err(|problem| AuthSetupError::new("API-key file", format!("{shown}: {problem}")))
@@ -272,7 +272,7 @@ async fn start_keys(source: KeySource, issuer: Option<&str>, refresh: RefreshPol
     let location = match source {
         KeySource::File(path) => {
             let shown = path.display().to_string();
-            let format = FileFormat { name: "JWK set file", private: false, parse: KeySet::parse };
+            let format = FileFormat { name: "JWK set file", private: false, parse: KeySet::parse, succeed: KeySet::succeed };
             let file = WatchedFile::open(path, format, refresh.files).await;
             return file.map(Jwks::File).map_err(|problem| AuthSetupError::new("JWK set file", format!("{shown}: {problem}")));
         }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::authenticator::LOCAL_ISSUERS;
-use super::{Principal, ScopeSet, TokenProblem};
+use super::{Principal, ScopeSet, TokenProblem, Validity};
 
 /// The claims that make a [`Principal`], and those that betray a token which is no bearer's access token. When, by whom
 /// and for whom the token was issued is checked before (see `jwt`).
@@ -41,8 +41,8 @@ impl ScopeWords {
 }
 
 impl Claims {
-    /// The caller that these claims name.
-    pub(super) fn into_principal(self) -> Result<Principal, TokenProblem> {
+    /// The caller that these claims name, for as long as they hold good.
+    pub(super) fn into_principal(self, validity: Validity) -> Result<Principal, TokenProblem> {
         // Only an ID token carries a hash of the access token or code that came with it (OpenID Connect Core, 3.1.3.6
         // and 3.3.2.11). `nonce` does not tell: some issuers put it into access tokens too. An ID token without the
         // hashes fails on its audience, which is the client and not this server.
@@ -65,6 +65,6 @@ impl Claims {
             .or_else(|| named(self.client_id).or_else(|| named(self.azp)).map(|client| format!("client:{client}")))
             .ok_or(TokenProblem::MissingClaim("sub"))?;
         let scopes = ScopeSet::parse(self.scope.or(self.scp).iter().flat_map(ScopeWords::iter));
-        Ok(Principal { issuer, subject, scopes })
+        Ok(Principal { issuer, subject, scopes, validity })
     }
 }

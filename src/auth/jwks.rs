@@ -114,6 +114,10 @@ impl Shared {
         match self.fetcher.fetch().await {
             Ok(keys) => {
                 tracing::debug!(keys = keys.len(), "fetched the key set of the authorization server");
+                let keys = match self.current() {
+                    Some(before) => keys.succeed(&before),
+                    None => keys,
+                };
                 self.current.send_replace(Some(Arc::new(keys)));
                 true
             }

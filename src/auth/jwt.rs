@@ -10,7 +10,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_he
 use serde::Deserialize;
 
 use super::claims::Claims;
-use super::{Principal, TokenProblem};
+use super::validity::InForce;
+use super::{Principal, TokenProblem, Validity};
 
 /// How far the clocks of issuer and server may disagree, in seconds.
 const LEEWAY: u64 = 60;
@@ -57,6 +58,7 @@ struct PublicKey {
     algorithms: Vec<Algorithm>,
     key: DecodingKey,
     fingerprint: KeyFingerprint,
+    in_force: InForce,
 }
 
 impl<'a> UnverifiedToken<'a> {
@@ -123,7 +125,9 @@ impl JwtVerifier {
         let validation = Validation { algorithms: vec![token.algorithm], ..self.validation.clone() };
         let claims = decode::<Claims>(token.token, &key.key, &validation).map_err(|error| problem(error.kind()))?.claims;
         let expires = claims.exp.and_then(timestamp).ok_or(TokenProblem::Malformed)?;
-        Ok(Verified { principal: Arc::new(claims.into_principal()?), expires, key: key.fingerprint })
+        // As long as a request with the token would be taken.
+        let validity = Validity::new(expires.checked_add(Duration::from_secs(LEEWAY)), &key.in_force);
+        Ok(Verified { principal: Arc::new(claims.into_principal(validity)?), expires, key: key.fingerprint })
     }
 }
 
@@ -163,6 +167,16 @@ impl KeySet {
         Ok(Self { keys })
     }
 
+    /// These keys in place of those of before: the ones that both have stay in force, the others are withdrawn.
+    pub(super) fn succeed(mut self, before: &Self) -> Self {
+        for key in &mut self.keys {
+            if let Some(known) = before.keys.iter().find(|known| known.fingerprint == key.fingerprint) {
+                key.in_force = known.in_force.clone();
+            }
+        }
+        self
+    }
+
     /// How many keys there are.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
@@ -181,7 +195,8 @@ impl PublicKey {
             return None;
         }
         let fingerprint = KeyFingerprint(blake3::hash(&serde_json::to_vec(&jwk).ok()?));
-        Some(Self { algorithms, key: DecodingKey::from_jwk(&jwk).ok()?, kid: jwk.common.key_id, fingerprint })
+        let key = DecodingKey::from_jwk(&jwk).ok()?;
+        Some(Self { algorithms, key, kid: jwk.common.key_id, fingerprint, in_force: InForce::new() })
     }
 }
 

@@ -13,6 +13,7 @@ mod principal;
 mod remarks;
 mod scope;
 mod token_digest;
+mod validity;
 mod verified_cache;
 mod watched_file;
 
@@ -23,3 +24,4 @@ pub use error::{AuthError, AuthSetupError, TokenProblem};
 pub(crate) use key_fetcher::{is_loopback, issuer_url, key_url};
 pub use principal::Principal;
 pub use scope::{Permission, Scope, ScopeSet};
+pub use validity::Validity;

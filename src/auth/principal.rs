@@ -1,6 +1,6 @@
 //! The caller of a request, once its credentials have been checked.
 
-use super::ScopeSet;
+use super::{ScopeSet, Validity};
 
 /// An authenticated caller. `issuer` and `subject` together identify it on every replica: cursors and sessions are
 /// bound to that pair, so that one caller's handle is useless to another.
@@ -12,9 +12,17 @@ pub struct Principal {
     pub subject: String,
     /// What the caller may do.
     pub scopes: ScopeSet,
+    /// How long all this holds good.
+    pub validity: Validity,
 }
 
 impl Principal {
+    /// A caller whose credentials neither expire nor are withdrawn.
+    #[must_use]
+    pub fn new(issuer: impl Into<String>, subject: impl Into<String>, scopes: ScopeSet) -> Self {
+        Self { issuer: issuer.into(), subject: subject.into(), scopes, validity: Validity::default() }
+    }
+
     /// The stable identity that shared state is bound to: 128 bits over issuer and subject, as hexadecimal digits.
     /// Scopes are not part of it: they may change between two tokens of the same caller.
     #[must_use]

@@ -38,7 +38,7 @@ impl fmt::Display for Scope {
 }
 
 /// The part of the tree that a grant covers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Subtree {
     /// Exactly one path: `files:read:/team-a/plan.md`.
     Path(TreePath),
@@ -59,10 +59,24 @@ impl Subtree {
             Self::Path(path) | Self::Below(path) => path,
         }
     }
+
+    /// Is one of these paths, which are sorted, in it or on the way down to it?
+    fn meets_any(&self, sorted: &[TreePath]) -> bool {
+        let way = std::iter::successors(Some(self.top().clone()), TreePath::parent);
+        way.into_iter().any(|path| sorted.binary_search(&path).is_ok()) || self.contains_any_below(sorted)
+    }
+
+    fn contains_any_below(&self, sorted: &[TreePath]) -> bool {
+        let Self::Below(top) = self else { return false };
+        // Between a folder and what lies in it, other names may come: "/a", "/a-b", "/a/b".
+        let first = format!("{}/", top.as_str().trim_end_matches('/'));
+        let from = sorted.partition_point(|path| path.as_str() < first.as_str());
+        sorted.get(from).is_some_and(|path| path.is_within(top))
+    }
 }
 
 /// A set of permissions on one part of the tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Grant {
     read: bool,
     write: bool,
@@ -87,7 +101,7 @@ impl Grant {
 /// below it, or a plain path for just that. In a path, `%20` and the like stand for characters that a scope cannot hold
 /// (RFC 6749, section 3.3). Any other text is kept as a name for tools that ask for exactly it. What cannot be read
 /// grants nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ScopeSet {
     grants: Vec<Grant>,
     names: Vec<String>,
@@ -139,6 +153,12 @@ impl ScopeSet {
     #[must_use]
     pub fn sees(&self, path: &TreePath) -> bool {
         self.grants.iter().any(|grant| grant.read && (grant.subtree.contains(path) || grant.subtree.top().is_within(path)))
+    }
+
+    /// Does the caller see one of these paths, which are sorted? As [`sees`](Self::sees) for each, however many there are.
+    #[must_use]
+    pub(crate) fn sees_any(&self, sorted: &[TreePath]) -> bool {
+        self.grants.iter().any(|grant| grant.read && grant.subtree.meets_any(sorted))
     }
 
     /// May a call that does this to this path begin? The same as [`allows`](Self::allows), and a folder on the way down
@@ -221,6 +241,21 @@ mod tests {
         assert!(set.allows(Permission::Write, &path("/notes/to do.md")));
         assert!(!set.covers_tree(Permission::Read));
         assert!(set.sees(&TreePath::root()) && set.sees(&path("/notes")) && !set.sees(&path("/team-b")));
+    }
+
+    #[test]
+    fn one_of_many_is_seen() {
+        let mut all: Vec<_> = ["/", "/a", "/a-b", "/a-b/c", "/a/b", "/a/b/c", "/b", "/b/c"].map(path).into();
+        all.sort();
+        let sets =
+            ["files:read", "files:read:/**", "files:read:/a/**", "files:read:/a/b", "files:read:/a-b/c/d/**", "files:delete"];
+        for set in sets.map(|scope| ScopeSet::parse([scope])) {
+            for some in 0..1_u32 << all.len() {
+                let some: Vec<_> =
+                    all.iter().enumerate().filter(|(index, _)| some & (1 << index) != 0).map(|(_, path)| path.clone()).collect();
+                assert_eq!(set.sees_any(&some), some.iter().any(|path| set.sees(path)), "{set:?} {some:?}");
+            }
+        }
     }
 
     #[test]

@@ -27,7 +27,9 @@ impl VerifiedCache {
     pub(super) fn get(&self, token: &TokenDigest, keys: &KeySet) -> Option<Arc<Principal>> {
         let verified = self.tokens.get(token)?;
         // The wall clock is asked at every use: it may have been set, or the machine may have slept.
-        let good = SystemTime::now() < verified.expires && keys.contains(verified.key);
+        // A key that was withdrawn and has come back vouches for tokens that are checked again.
+        let in_force = keys.contains(verified.key) && verified.principal.validity.holds();
+        let good = SystemTime::now() < verified.expires && in_force;
         good.then(|| Arc::clone(&verified.principal))
     }
 

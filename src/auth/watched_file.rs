@@ -24,6 +24,8 @@ pub(super) struct FileFormat<T> {
     /// Warn when others than its owner can read it.
     pub(super) private: bool,
     pub(super) parse: fn(&[u8]) -> Result<T, String>,
+    /// What is in force when something else was before.
+    pub(super) succeed: fn(T, &T) -> T,
 }
 
 impl<T: Send + Sync + 'static> WatchedFile<T> {
@@ -70,6 +72,7 @@ async fn keep_current<T: Send + Sync + 'static>(
         match change {
             None => {}
             Some(Ok(content)) => {
+                let content = (file.format.succeed)(content, &sender.borrow());
                 sender.send_replace(Arc::new(content));
                 tracing::info!("the {name} has changed and was read again");
             }

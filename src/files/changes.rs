@@ -16,16 +16,19 @@
 mod hub;
 mod listing;
 mod look;
+mod paths;
 
 use std::io;
 use std::sync::Arc;
 
 use futures_util::stream::{self, Stream};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use self::hub::{Hub, Key};
+use self::hub::Hub;
 use self::listing::Interest;
+use self::paths::{Key, Subscriber};
+use super::walk::MAX_DEPTH;
 use super::watch::Watcher;
 use super::{FileError, Touched, Tree, Version, View};
 use crate::auth::Permission;
@@ -94,15 +97,24 @@ impl Changes {
     /// followed as they are for the caller's reading.
     ///
     /// # Errors
-    /// [`Forbidden`](FileError::Forbidden) when the caller may not read `path`. A folder that is only on the way down to
+    /// [`Unsuitable`](FileError::Unsuitable) for a path of more than 200 names, and when the caller has subscribed to 5,000
+    /// others on this replica. [`Forbidden`](FileError::Forbidden) when it may not read `path`. A folder that is only on the way down to
     /// what it may read counts as such: it must not learn when others make or remove something there.
     pub async fn subscribe(&self, view: &View, path: &TreePath) -> Result<Subscription, FileError> {
         if !view.allows(Permission::Read, path) {
             return Err(FileError::Forbidden(path.clone()));
         }
         let key = Key { path: path.clone(), follow: view.follows_links() };
-        let interest = PathInterest::new(Arc::clone(&self.0), key);
-        let latest = self.0.hub.ready(&interest.key).await;
+        let unsuitable = |problem| FileError::Unsuitable { path: path.clone(), problem };
+        // Each folder on the way is watched, and opened whenever one above it moves.
+        if path.components().count() > MAX_DEPTH {
+            return Err(unsuitable("it lies too deep to be watched; subscribe to a path of at most 200 names"));
+        }
+        let Some(subscriber) = self.0.hub.enter(key, &view.owner()) else {
+            return Err(unsuitable("you have subscribed to 5000 paths; end some of these subscriptions first"));
+        };
+        let interest = PathInterest { running: Arc::clone(&self.0), subscriber };
+        let latest = self.0.hub.ready(&interest.subscriber.key).await;
         Ok(Subscription { latest, interest })
     }
 
@@ -112,8 +124,8 @@ impl Changes {
     /// As long as somebody is interested, all folders are watched, up to 4,096 of them with 262,144 entries. What lies in
     /// others is heard of only when a replica changes it.
     pub async fn list_changes(&self, view: &View) -> ListChanges {
-        let (interest, signals) = Interest::new(&self.0.hub).await;
-        ListChanges { signals, view: view.clone(), _interest: interest, _running: Arc::clone(&self.0) }
+        let interest = Interest::new(&self.0.hub, view).await;
+        ListChanges { interest, _running: Arc::clone(&self.0) }
     }
 
     /// How many paths are subscribed to, each counted once.
@@ -134,7 +146,7 @@ impl Subscription {
     /// The path that was subscribed to.
     #[must_use]
     pub fn path(&self) -> &TreePath {
-        &self.interest.key.path
+        &self.interest.subscriber.key.path
     }
 
     /// The version announced last, or else the one when the subscription began; `None` when nothing is there.
@@ -162,9 +174,7 @@ impl Subscription {
 /// One subscriber's interest in which files are there, which ends when this is dropped.
 #[derive(Debug)]
 pub struct ListChanges {
-    signals: broadcast::Receiver<Arc<[TreePath]>>,
-    view: View,
-    _interest: Interest,
+    interest: Interest,
     _running: Arc<Running>,
 }
 
@@ -172,15 +182,7 @@ impl ListChanges {
     /// Waits until something that the caller may see has come or gone: at most once a second. Can be cancelled without
     /// losing a signal.
     pub async fn changed(&mut self) {
-        loop {
-            match self.signals.recv().await {
-                Ok(paths) if paths.iter().any(|path| self.view.sees(path)) => return,
-                Ok(_) => {}
-                // Too slow to know whether one of the lost signals was its own.
-                Err(broadcast::error::RecvError::Lagged(_)) => return,
-                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-            }
-        }
+        self.interest.signalled().await;
     }
 
     /// The signals, one after another. It does not end.
@@ -196,19 +198,12 @@ impl ListChanges {
 #[derive(Debug)]
 struct PathInterest {
     running: Arc<Running>,
-    key: Arc<Key>,
-}
-
-impl PathInterest {
-    fn new(running: Arc<Running>, key: Key) -> Self {
-        let key = running.hub.enter(key);
-        Self { running, key }
-    }
+    subscriber: Subscriber,
 }
 
 impl Drop for PathInterest {
     fn drop(&mut self) {
-        self.running.hub.leave(&self.key);
+        self.running.hub.leave(&self.subscriber);
     }
 }
 
@@ -229,7 +224,7 @@ mod tests {
         let root = MountSpec { name: None, directory: temp.path().to_owned(), writable: false };
         let tree = Arc::new(Tree::open(vec![root]).expect("a tree"));
         let changes = Changes::with(&tree, Err(io::ErrorKind::StorageFull.into()));
-        let caller = Principal { issuer: String::new(), subject: String::new(), scopes: ScopeSet::full() };
+        let caller = Principal::new("", "", ScopeSet::full());
         let view = View::new(tree, Arc::new(caller));
         let path = TreePath::parse("/later/a.md").expect("a path");
         let mut file = changes.subscribe(&view, &path).await.expect("readable");

@@ -2,6 +2,7 @@
 
 mod changes;
 mod copy;
+mod depth;
 mod diff;
 mod edit;
 mod edit_file;

@@ -128,6 +128,19 @@ impl Mount {
         self.open_at(path, Want::Folder, links).map(|file| Dir::from_std_file(file.into_std()))
     }
 
+    /// Opens the folder at `path`, whose parent is open already: one step, however deep it lies.
+    pub(super) fn open_folder_in(&self, parent: &Dir, path: &TreePath, links: Links) -> Result<Dir, FileError> {
+        let name = path.file_name().unwrap_or_default();
+        match open_entry(parent, name, Want::Folder, FollowSymlinks::No) {
+            Ok(file) => Ok(Dir::from_std_file(file.into_std())),
+            // Where a link leads is found from the top of the mount, which it must not leave.
+            Err(_) if links == Links::Follow && parent.symlink_metadata(name).is_ok_and(|found| found.is_symlink()) => {
+                self.open_folder(path, links)
+            }
+            Err(error) => Err(FileError::from_io(path, error)),
+        }
+    }
+
     /// Opens what is at `path`, which must lie in this mount.
     pub(super) fn open_at(&self, path: &TreePath, want: Want, links: Links) -> Result<File, FileError> {
         let relative = self.relative(path);

@@ -7,6 +7,7 @@ use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
 use super::copy::{CopyProgress, TransferOptions, copy_content, refuse_same_file};
+use super::depth::refuse_too_deep;
 use super::lock::{Cancelled, Current, Entry, stop_if};
 use super::temp::{InPlace, KEPT_MODE, rename_no_replace};
 use super::write::{MAX_ROUNDS, prepare, put};
@@ -55,6 +56,7 @@ impl View {
             for folder in [from, to] {
                 self.require_all_below(Permission::Write, folder)?;
             }
+            refuse_too_deep(source, to, cancelled)?;
         }
         if options.create_parents {
             self.create_parents(to)?;

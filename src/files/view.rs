@@ -7,13 +7,11 @@ use std::time::SystemTime;
 use cap_fs_ext::FollowSymlinks;
 use cap_std::fs::{Dir, Metadata};
 
+use super::depth::MAX_NEW_DEPTH;
 use super::mount::{Links, Want, open_entry};
 use super::{FileError, Folder, Mount, Tree, Version};
-use crate::auth::{Permission, Principal};
+use crate::auth::{Permission, Principal, ScopeSet};
 use crate::path::TreePath;
-
-/// How many names a path may have above which folders are made.
-const MAX_NEW_DEPTH: usize = 100;
 
 /// The tree as one caller may see and change it.
 ///
@@ -127,6 +125,16 @@ impl View {
     #[must_use]
     pub fn is_local(&self, path: &TreePath) -> bool {
         self.tree.mount_of(path).is_none_or(|mount| !mount.is_remote())
+    }
+
+    /// Whose view it is (see [`Principal::owner`]).
+    pub(super) fn owner(&self) -> String {
+        self.principal.owner()
+    }
+
+    /// What the caller may do.
+    pub(super) fn scopes(&self) -> &ScopeSet {
+        &self.principal.scopes
     }
 
     /// Does this caller's reading follow symbolic links that stay inside their mount?

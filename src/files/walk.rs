@@ -16,7 +16,7 @@ use crate::path::TreePath;
 /// Version control's own folders: never walked into, unless the walk starts inside of one.
 const VCS_FOLDERS: [&[u8]; 4] = [b".git", b".hg", b".jj", b".svn"];
 /// Folders nested more deeply are left out: each level of a walk holds an open handle.
-const MAX_DEPTH: usize = 200;
+pub(super) const MAX_DEPTH: usize = 200;
 /// How many names of one folder are held at a time. Larger folders are read again for each such part.
 const NAMES_AT_ONCE: usize = 65_536;
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
@@ -27,14 +27,17 @@ pub(super) struct Watcher {
     inotify: AsyncFd<OwnedFd>,
     /// By which paths each watched folder was reached, and how often. The kernel has one watch for a folder, by however
     /// many paths it is reached.
-    paths: Mutex<HashMap<i32, BTreeMap<TreePath, usize>>>,
+    paths: Mutex<HashMap<i32, Reached>>,
 }
+
+/// Paths, and how often each. Those who are interested in the same one share its text.
+type Reached = BTreeMap<Arc<TreePath>, usize>;
 
 /// One interest in one folder; given back with [`Watcher::release`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Watch {
     id: i32,
-    path: TreePath,
+    path: Arc<TreePath>,
 }
 
 /// What the kernel has said.
@@ -69,8 +72,11 @@ impl Watcher {
         // Under the lock, so that no other interest gives the same watch up before this one is counted.
         let mut paths = self.lock();
         let id = inotify::add_watch(&self.inotify, handle, flags)?;
-        *paths.entry(id).or_default().entry(path.clone()).or_default() += 1;
-        Ok(Watch { id, path: path.clone() })
+        let reached = paths.entry(id).or_default();
+        let known = reached.get_key_value(path).map(|(path, _)| Arc::clone(path));
+        let path = known.unwrap_or_else(|| Arc::new(path.clone()));
+        *reached.entry(Arc::clone(&path)).or_default() += 1;
+        Ok(Watch { id, path })
     }
 
     /// Gives an interest up.
@@ -141,12 +147,12 @@ impl Watcher {
             match event.file_name().map(|name| name.to_str()) {
                 // Whatever lies below the entry: it may be a folder that has come or gone.
                 Some(Ok(name)) => {
-                    add(folder.clone(), false);
+                    add(TreePath::clone(folder), false);
                     add(folder.join(name), true);
                 }
                 // A name that is not UTF-8 is no path, but an entry of its folder.
-                Some(Err(_)) => add(folder.clone(), false),
-                None => add(folder.clone(), event.events().intersects(gone)),
+                Some(Err(_)) => add(TreePath::clone(folder), false),
+                None => add(TreePath::clone(folder), event.events().intersects(gone)),
             }
         }
         if event.events().contains(ReadFlags::IGNORED) {
@@ -154,7 +160,7 @@ impl Watcher {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<i32, BTreeMap<TreePath, usize>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i32, Reached>> {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

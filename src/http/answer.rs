@@ -17,7 +17,7 @@ use tower::Service;
 use super::endpoint::Endpoint;
 use super::read_message::{Call, Rejection};
 use super::session::{self, Found};
-use super::{listen_stream, respond, sse};
+use super::{listen_stream, respond, sse, stream_end};
 use crate::auth::Principal;
 use crate::call::{Caller, Report, Reports};
 use crate::mcp::{
@@ -57,7 +57,7 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, heade
     }
     let Call { id, version, method, retry, capabilities, log_level, wants_progress, notifications, .. } = call;
     let mut service = endpoint.service.clone();
-    let mut caller = Caller { capabilities: Arc::new(capabilities), ..Caller::new(principal) };
+    let mut caller = Caller { capabilities: Arc::new(capabilities), ..Caller::new(Arc::clone(&principal)) };
     if !wants_progress && log_level.is_none() {
         let request = Request { caller, version, method, retry, session };
         return finish(endpoint, &id, version, service.call(request).await);
@@ -66,7 +66,7 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, heade
     caller.reports = Reports::to(sender, wants_progress, log_level);
     let request = Request { caller, version, method, retry, session };
     let running = Running { call: Box::pin(service.call(request)), result: None, reports, notifications };
-    stream_or_finish(endpoint, id, version, running).await
+    stream_or_finish(endpoint, principal, id, version, running).await
 }
 
 /// Runs one message of a batch and gives its answer as JSON; `None` when it was cancelled. A batch is one JSON array, so its
@@ -125,7 +125,7 @@ pub(super) fn finish(
     result: Result<McpResult, McpError>,
 ) -> Response {
     match result {
-        Ok(McpResult::Listening(listening)) => listen_stream::respond(listening, id.clone(), endpoint.shutdown.clone()),
+        Ok(McpResult::Listening(listening)) => listen_stream::respond(endpoint, listening, id.clone()),
         Err(error) => {
             respond::reject(&Rejection { id: Some(id.clone()), modern: version.is_modern(), error }, &endpoint.challenge)
         }
@@ -134,7 +134,13 @@ pub(super) fn finish(
 }
 
 /// The status is still open until the first report: only then does the answer become a stream.
-async fn stream_or_finish<F>(endpoint: &Endpoint, id: RequestId, version: ProtocolVersion, mut running: Running<F>) -> Response
+async fn stream_or_finish<F>(
+    endpoint: &Endpoint,
+    principal: Arc<Principal>,
+    id: RequestId,
+    version: ProtocolVersion,
+    mut running: Running<F>,
+) -> Response
 where
     F: Future<Output = Result<McpResult, McpError>> + Send + 'static,
 {
@@ -144,7 +150,8 @@ where
             let mut keep_alive = tokio::time::interval_at(Instant::now() + KEEP_ALIVE_EVERY, KEEP_ALIVE_EVERY);
             keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let writer = Arc::clone(&endpoint.writer);
-            sse::response(EventStream { first: Some(first), running: Some(running), keep_alive, id, version, writer })
+            let events = EventStream { first: Some(first), running: Some(running), keep_alive, id, version, writer };
+            sse::response(stream_end::cut_off(events, principal))
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct Endpoint {
     pub sessions: Sessions,
     /// What runs in sessions.
     pub calls: Calls,
-    /// How long the connection of a session's stream is held.
+    /// How long a stream of events is held open.
     pub max_stream_age: Option<Duration>,
     /// The arguments that tool calls repeat in headers.
     pub header_params: Arc<HeaderParams>,

@@ -22,6 +22,7 @@ mod session;
 mod session_stream;
 mod shutdown;
 mod sse;
+mod stream_end;
 pub mod well_known;
 
 pub use challenge::Challenge;

@@ -50,7 +50,7 @@ pub struct HttpOptions {
     pub shutdown: Shutdown,
     /// How many sessions there may be, and for how long.
     pub sessions: SessionLimits,
-    /// How long the connection of a session's stream is held; `None`: as long as the client does.
+    /// How long a stream of events is held open; `None`: as long as the client does and its credentials hold good.
     pub max_stream_age: Option<Duration>,
     /// The largest request body, in bytes.
     pub max_request_bytes: usize,

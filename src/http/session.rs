@@ -81,7 +81,7 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: &Arc<Principal>, sess
         .await;
     match answered {
         Answered::Whole(outcome) => super::answer::finish(endpoint, &id, session.version, outcome),
-        Answered::Stream(stream) => session_stream::respond(endpoint, SessionStream::Call(Box::new(stream))),
+        Answered::Stream(stream) => session_stream::respond(endpoint, principal, SessionStream::Call(Box::new(stream))),
         // A response must not be sent any more, and a stream may end without one.
         Answered::Cancelled => sse::response(futures_util::stream::empty()),
     }
@@ -168,7 +168,7 @@ async fn open(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderM
             SessionStream::Get(Box::new(stream.map_err(|_| Refusal::StateAway.into_response())?))
         }
     };
-    Ok(session_stream::respond(endpoint, stream))
+    Ok(session_stream::respond(endpoint, principal, stream))
 }
 
 async fn end(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderMap) -> Result<Response, Response> {

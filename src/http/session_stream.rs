@@ -1,22 +1,21 @@
 //! The streams of a session as server-sent events.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::time::{Instant, sleep_until};
 
 use super::endpoint::Endpoint;
 use super::log::{self, Outcome};
-use super::shutdown::Shutdown;
 use super::sse;
+use super::stream_end::StreamEnd;
+use crate::auth::Principal;
 use crate::mcp::legacy::{CallStream, EventName, GetStream, Sent};
 
 /// How long a client waits before it comes back to a stream that broke off.
 const RETRY: Duration = Duration::from_secs(1);
-/// The end of time, for streams that have none.
-const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// A stream of a session.
 pub(super) enum SessionStream {
@@ -27,14 +26,13 @@ pub(super) enum SessionStream {
 }
 
 /// Answers with the stream. The first event primes the client to come back, where the revision has that.
-pub(super) fn respond(endpoint: &Endpoint, stream: SessionStream) -> Response {
+pub(super) fn respond(endpoint: &Endpoint, principal: &Arc<Principal>, stream: SessionStream) -> Response {
     let polls = stream.polls();
     let open = Open {
         first: polls.then(|| sse::empty(&stream.position(), RETRY)),
         stream,
         polls,
-        shutdown: endpoint.shutdown.clone(),
-        close_at: Instant::now() + endpoint.max_stream_age.unwrap_or(NEVER),
+        end: StreamEnd::new(endpoint, principal),
     };
     sse::response(stream::unfold(Some(open), async |open| {
         let mut open = open?;
@@ -50,15 +48,16 @@ struct Open {
     first: Option<Bytes>,
     stream: SessionStream,
     polls: bool,
-    shutdown: Shutdown,
-    close_at: Instant,
+    end: StreamEnd,
 }
 
 impl Open {
     /// The next event, and whether there may be another; `None` at the end.
     async fn next(&mut self) -> Option<(Bytes, bool)> {
         tokio::select! {
+            // What is to end is not kept open by having much to say.
             biased;
+            () = self.end.come() => Some((self.close(), false)),
             sent = self.stream.next() => Some(match sent? {
                 Sent::Message { id, message } => {
                     if let Some(outcome) = Outcome::of_message(&message) {
@@ -69,8 +68,6 @@ impl Open {
                 Sent::Close { id, retry } => (sse::empty(&id, retry), false),
                 Sent::Idle => (sse::KEEP_ALIVE, true),
             }),
-            () = self.shutdown.begun() => Some((self.close(), false)),
-            () = sleep_until(self.close_at) => Some((self.close(), false)),
         }
     }
 

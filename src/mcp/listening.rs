@@ -1,5 +1,7 @@
 //! `subscriptions/listen`: a stream of what has changed (2026-07-28, basic/patterns/subscriptions).
 
+use std::sync::Arc;
+
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, SelectAll, select_all};
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use tokio::sync::watch;
 
 use super::request::Filter;
 use super::{Authorized, Features, McpError, RequestId, Task, Tasks};
+use crate::auth::Principal;
 use crate::call::{Caller, Round};
 use crate::changes::ListVersions;
 
@@ -14,6 +17,7 @@ const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// What a caller listens to. Nothing of it is kept anywhere else: when the connection breaks, the client listens anew.
 pub struct Listening {
+    principal: Arc<Principal>,
     tools: bool,
     prompts: bool,
     resources: bool,
@@ -68,7 +72,14 @@ impl Listening {
         }
         let lists = features.notifier.lists();
         let told = *lists.borrow();
-        Ok(Self { tools, prompts, resources, uris, tasks, lists, told, sources: select_all(sources) })
+        let principal = caller.principal;
+        Ok(Self { principal, tools, prompts, resources, uris, tasks, lists, told, sources: select_all(sources) })
+    }
+
+    /// Who listens.
+    #[must_use]
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
     }
 
     /// The first message: what was agreed to.

@@ -207,7 +207,7 @@ mod tests {
     use crate::auth::ScopeSet;
 
     fn principal(subject: &str) -> Principal {
-        Principal { issuer: "i".to_owned(), subject: subject.to_owned(), scopes: ScopeSet::default() }
+        Principal::new("i", subject, ScopeSet::default())
     }
 
     fn answers() -> Answers {

@@ -132,6 +132,33 @@ async fn the_file_is_read_again_when_it_changes() {
 }
 
 #[tokio::test]
+async fn what_a_key_vouches_for_holds_as_long_as_the_file_says_the_same_of_it() {
+    let same = entry("same", "pm_same", "scopes = \"files\"\nexpires = 2999-01-31T12:00:00Z");
+    let with = |key: &str, rest: &str| entry(key, &format!("pm_{key}"), rest);
+    let changing = ["gone", "narrowed", "shortened"];
+    let file = KeyFile::new(&format!("{same}{}", changing.map(|key| with(key, "scopes = \"files\"")).concat()));
+    let authenticator = file.start().await;
+    let known = bearer(&authenticator, "pm_same").await.expect("a good key");
+    let mut ending = Vec::new();
+    for key in changing {
+        ending.push(bearer(&authenticator, &format!("pm_{key}")).await.expect("a good key"));
+    }
+    assert!(ending.iter().all(|principal| principal.validity.holds()));
+    let narrowed = with("narrowed", "scopes = \"files:read\"");
+    let shortened = with("shortened", "scopes = \"files\"\nexpires = 2998-01-31T12:00:00Z");
+    file.write(&format!("{shortened}{narrowed}{same}"));
+    for principal in ending {
+        let ended = tokio::time::timeout(Duration::from_secs(10), principal.validity.ended()).await;
+        assert!(ended.is_ok() && !principal.validity.holds(), "{}", principal.subject);
+    }
+    assert!(known.validity.holds());
+    // A mistake in the file withdraws nothing.
+    file.write("[[key]]\nname = ");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(known.validity.holds());
+}
+
+#[tokio::test]
 async fn a_mistake_is_found_by_its_line_and_nothing_secret_is_shown() {
     let good = entry("good", "pm_good", "scopes = \"files\"");
     let secret = sha256("pm_secret");

@@ -83,6 +83,21 @@ async fn callers_hear_of_what_they_may_see_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn however_much_happens_elsewhere_is_not_heard_of() {
+    let world = World::new();
+    world.shell("mkdir team-a team-b org");
+    let replica = world.replica();
+    let narrowed = replica.view(&["files:read:/team-a/**", "files:read:/org/mine.md"]);
+    let mut list = replica.changes.list_changes(&narrowed).await;
+    let mut full = replica.changes.list_changes(&replica.full()).await;
+    world.shell("for i in $(seq 400); do echo > team-b/$i; echo > org/$i; mkdir d$i; done");
+    assert_eq!(count(&mut list).await, 0);
+    assert!(count(&mut full).await > 0);
+    world.shell("rm -r org; mkdir org; for i in $(seq 400); do echo > org/$i; done; echo > org/mine.md");
+    assert!(count(&mut list).await > 0, "its own is heard of, whatever else happens");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_watched_once_nobody_is_interested() {
     let world = World::new();
     world.write("/a/b/c.md", "one");

@@ -4,6 +4,7 @@
 
 mod announcements;
 mod containment;
+mod limits;
 mod listing;
 mod other_programs;
 mod support;

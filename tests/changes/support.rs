@@ -66,8 +66,13 @@ impl World {
 impl Replica {
     pub(crate) fn view(&self, scopes: &[&str]) -> View {
         let scopes = ScopeSet::parse(scopes.iter().copied());
-        let caller = Principal { issuer: "test".to_owned(), subject: "alice".to_owned(), scopes };
+        let caller = Principal::new("test", "alice", scopes);
         View::new(Arc::clone(&self.tree), Arc::new(caller))
+    }
+
+    /// Another caller, who may do everything.
+    pub(crate) fn other(&self) -> View {
+        View::new(Arc::clone(&self.tree), Arc::new(Principal::new("test", "mallory", ScopeSet::full())))
     }
 
     pub(crate) fn full(&self) -> View {

@@ -180,7 +180,7 @@ pub(crate) fn full() -> Arc<Principal> {
 
 pub(crate) fn caller(subject: &str, scopes: &[&str]) -> Arc<Principal> {
     let scopes = ScopeSet::parse(scopes.iter().copied());
-    Arc::new(Principal { issuer: "test".to_owned(), subject: subject.to_owned(), scopes })
+    Arc::new(Principal::new("test", subject, scopes))
 }
 
 pub(crate) fn path(text: &str) -> TreePath {

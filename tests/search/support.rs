@@ -114,7 +114,7 @@ pub(crate) fn mount(name: Option<&str>, directory: &Path) -> MountSpec {
 
 pub(crate) fn principal(subject: &str, scopes: &str) -> Arc<Principal> {
     let scopes = ScopeSet::parse(scopes.split(' '));
-    Arc::new(Principal { issuer: "test".to_owned(), subject: subject.to_owned(), scopes })
+    Arc::new(Principal::new("test", subject, scopes))
 }
 
 /// Equal but for the handle of the next cursor.

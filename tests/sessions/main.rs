@@ -7,6 +7,7 @@ mod agent;
 mod asking;
 mod batches;
 mod cancelling;
+mod credentials;
 mod lifecycle;
 mod listening;
 mod streaming;

@@ -1,23 +1,20 @@
 //! Where hints come in, paths are looked at, and versions go out.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
-use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OnceCell, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
-use super::super::mount::Links;
 use super::super::watch::{Heard, Watch, Watcher};
 use super::super::{Touched, Tree, Version};
 use super::listing::Listing;
 use super::look::{look, watch};
-use crate::path::TreePath;
+use super::paths::{Entry, Key, Paths, Pending, Subscriber};
 
 /// How long hints are collected before a path is looked at.
 const PAUSE: Duration = Duration::from_millis(75);
@@ -25,59 +22,23 @@ const PAUSE: Duration = Duration::from_millis(75);
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a path is looked at that cannot be watched.
 const POLL: Duration = Duration::from_secs(2);
-
-/// A path, and how it is reached. Sorted by path.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key {
-    pub(super) path: TreePath,
-    /// Are symbolic links followed on the way? Not for callers that are narrowed to a part of the tree.
-    pub(super) follow: bool,
-}
-
-impl Key {
-    pub(super) fn links(&self) -> Links {
-        if self.follow { Links::Follow } else { Links::Refuse }
-    }
-}
+/// How long paths are looked at in one go, before it is seen who else has some to be looked at.
+const SLICE: Duration = Duration::from_millis(100);
+/// First looks at once: those of many subscribers must not take the threads of all other work.
+const FIRST_LOOKS: usize = 16;
 
 pub(super) struct Hub {
     pub(super) tree: Arc<Tree>,
     pub(super) watcher: Option<Watcher>,
     pub(super) listing: Listing,
     paths: Mutex<Paths>,
+    first_looks: Arc<Semaphore>,
     wake: Notify,
     publish: OnceLock<Publish>,
     has_warned: AtomicBool,
 }
 
 type Publish = Box<dyn Fn(&[Touched]) + Send + Sync>;
-
-#[derive(Default)]
-struct Paths {
-    entries: BTreeMap<Arc<Key>, Entry>,
-    /// The paths to look at, and when.
-    pending: HashMap<Arc<Key>, Pending>,
-}
-
-/// A path that somebody has subscribed to.
-struct Entry {
-    subscribers: usize,
-    /// The version that was announced last.
-    latest: watch::Sender<Option<Version>>,
-    /// Set once the path was looked at for the first time.
-    ready: Arc<OnceCell<()>>,
-    /// Held while the path is looked at: what was seen earlier is announced earlier.
-    looking: Arc<Mutex<()>>,
-    watches: Vec<Watch>,
-    polled: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Pending {
-    due: Instant,
-    /// When the first hint came.
-    since: Instant,
-}
 
 impl Hub {
     /// Without a watcher, paths are looked at from time to time.
@@ -91,6 +52,7 @@ impl Hub {
             watcher,
             listing: Listing::default(),
             paths: Mutex::default(),
+            first_looks: Arc::new(Semaphore::new(FIRST_LOOKS)),
             wake: Notify::new(),
             publish: OnceLock::new(),
             has_warned: AtomicBool::new(false),
@@ -115,26 +77,15 @@ impl Hub {
         self.lock().entries.len()
     }
 
-    /// Counts one more subscriber of a path.
-    pub(super) fn enter(&self, key: Key) -> Arc<Key> {
-        let mut paths = self.lock();
-        let known = paths.entries.get_key_value(&key).map(|(key, _)| Arc::clone(key));
-        let key = known.unwrap_or_else(|| Arc::new(key));
-        paths.entries.entry(Arc::clone(&key)).or_insert_with(Entry::new).subscribers += 1;
-        key
+    /// Counts one more subscriber of a path; `None` when the owner has subscribed to too many others.
+    pub(super) fn enter(&self, key: Key, owner: &str) -> Option<Subscriber> {
+        self.lock().enter(key, owner)
     }
 
     /// One subscriber less.
-    pub(super) fn leave(&self, key: &Arc<Key>) {
-        let mut paths = self.lock();
-        let Some(entry) = paths.entries.get_mut(key) else { return };
-        entry.subscribers -= 1;
-        if entry.subscribers == 0 {
-            let left = paths.entries.remove(key);
-            paths.pending.remove(key);
-            drop(paths);
-            self.release(left.map(|entry| entry.watches).unwrap_or_default());
-        }
+    pub(super) fn leave(&self, subscriber: &Subscriber) {
+        let watches = self.lock().leave(subscriber);
+        self.release(watches);
     }
 
     /// Waits until the path is watched and was looked at.
@@ -145,7 +96,13 @@ impl Hub {
                 let since = Instant::now();
                 loop {
                     let (hub, checked) = (Arc::clone(self), Arc::clone(key));
-                    match spawn_blocking(move || hub.check(&checked, since)).await {
+                    // Given back when the look is done, also if nobody waits for it any more.
+                    let permit = Arc::clone(&self.first_looks).acquire_owned().await;
+                    let looked = spawn_blocking(move || {
+                        let _permit = permit;
+                        hub.check(&checked, since)
+                    });
+                    match looked.await {
                         Ok(Some(rest)) if since.elapsed() < PATIENCE => sleep(rest).await,
                         // It is written to all the time: what it is once that ends will be news.
                         Ok(Some(_)) => return self.look_again(|known, _| known == key),
@@ -197,10 +154,11 @@ impl Hub {
                 }
                 _ = poll.tick() => self.look_again(|_, entry| entry.polled),
             }
-            let due = self.take_due();
+            let due = self.lock().take_due(Instant::now());
             if !due.is_empty() {
                 let hub = Arc::clone(&self);
-                let _ = spawn_blocking(move || due.iter().for_each(|(key, pending)| hub.check_again(key, *pending))).await;
+                let left = spawn_blocking(move || hub.check_for_a_while(due)).await;
+                self.lock().put_back(left.unwrap_or_default());
             }
         }
     }
@@ -247,9 +205,17 @@ impl Hub {
         self.wake.notify_one();
     }
 
-    fn take_due(&self) -> Vec<(Arc<Key>, Pending)> {
-        let now = Instant::now();
-        self.lock().pending.extract_if(|_, pending| pending.due <= now).collect()
+    /// Looks at paths in this order until the time is over. Gives those that are left.
+    fn check_for_a_while(&self, due: Vec<(Arc<Key>, Pending)>) -> Vec<(Arc<Key>, Pending)> {
+        let began = Instant::now();
+        let mut due = due.into_iter();
+        for (key, pending) in due.by_ref() {
+            self.check_again(&key, pending);
+            if began.elapsed() >= SLICE {
+                break;
+            }
+        }
+        due.collect()
     }
 
     fn check_again(&self, key: &Arc<Key>, pending: Pending) {
@@ -300,36 +266,6 @@ impl Hub {
 
     fn lock(&self) -> MutexGuard<'_, Paths> {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Paths {
-    /// The subscribed paths that a hint is about.
-    fn touched_by(&self, touched: &Touched) -> Vec<Arc<Key>> {
-        let key = |path: &TreePath, follow| Key { path: path.clone(), follow };
-        let own = [false, true].map(|follow| self.entries.get_key_value(&key(&touched.path, follow)));
-        let mut found: Vec<_> = own.into_iter().flatten().map(|(key, _)| Arc::clone(key)).collect();
-        if touched.below {
-            // Between a folder and what lies in it, other names may come: "/a", "/a-b", "/a/b".
-            let from = Bound::Excluded(key(&touched.path, true));
-            let after = self.entries.range::<Key, _>((from, Bound::Unbounded));
-            let names_after = after.take_while(|(key, _)| key.path.as_str().starts_with(touched.path.as_str()));
-            found.extend(names_after.filter(|(key, _)| key.path.is_within(&touched.path)).map(|(key, _)| Arc::clone(key)));
-        }
-        found
-    }
-}
-
-impl Entry {
-    fn new() -> Self {
-        Self {
-            subscribers: 0,
-            latest: watch::Sender::new(None),
-            ready: Arc::default(),
-            looking: Arc::default(),
-            watches: Vec::new(),
-            polled: false,
-        }
     }
 }
 

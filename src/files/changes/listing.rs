@@ -1,10 +1,10 @@
 //! Which files are there: watched as a whole, for as long as somebody wants to know.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -20,10 +20,6 @@ const MAX_FOLDERS: usize = 4_096;
 const MAX_NAMES: usize = 262_144;
 /// How many hints are remembered one by one; more, and everything is looked at.
 const MAX_DIRTY: usize = 1_024;
-/// How many paths a signal names; more, and it stands for everything.
-const MAX_SIGNALLED: usize = 256;
-/// Signals that a slow subscriber may fall behind.
-const SIGNALS: usize = 16;
 /// How long hints are collected.
 const PAUSE: Duration = Duration::from_millis(75);
 /// Between two signals.
@@ -45,7 +41,8 @@ pub(super) struct Listing {
 #[derive(Debug)]
 struct Watching {
     interested: usize,
-    signals: broadcast::Sender<Arc<[TreePath]>>,
+    /// One for all who may see the same: they hear of a change together.
+    signals: HashMap<ScopeSet, watch::Sender<()>>,
     ready: watch::Receiver<bool>,
     task: AbortHandle,
 }
@@ -58,27 +55,41 @@ struct Dirty {
 
 /// One subscriber's interest; given up when dropped.
 #[derive(Debug)]
-pub(super) struct Interest(Weak<Hub>);
+pub(super) struct Interest {
+    hub: Weak<Hub>,
+    signals: watch::Receiver<()>,
+}
 
 impl Interest {
     /// Begins to watch, if nobody has yet, and waits until all is watched.
-    pub(super) async fn new(hub: &Arc<Hub>) -> (Self, broadcast::Receiver<Arc<[TreePath]>>) {
-        let interest = Self(Arc::downgrade(hub));
-        let (signals, mut ready) = {
+    pub(super) async fn new(hub: &Arc<Hub>, view: &View) -> Self {
+        let (interest, mut ready) = {
             let mut watching = lock(&hub.listing.watching);
             let watching = watching.get_or_insert_with(|| start(hub));
             watching.interested += 1;
-            (watching.signals.subscribe(), watching.ready.clone())
+            if watching.signals.len() >= watching.interested {
+                watching.signals.retain(|_, signals| signals.receiver_count() > 0);
+            }
+            let signals = watching.signals.entry(view.scopes().clone()).or_insert_with(|| watch::Sender::new(())).subscribe();
+            (Self { hub: Arc::downgrade(hub), signals }, watching.ready.clone())
         };
         // An error means that the task has ended, with the server.
         let _ = ready.wait_for(|ready| *ready).await;
-        (interest, signals)
+        interest
+    }
+
+    /// Waits until something that the view shows has come or gone.
+    pub(super) async fn signalled(&mut self) {
+        if self.signals.changed().await.is_err() {
+            // Nobody signals anything any more.
+            std::future::pending().await
+        }
     }
 }
 
 impl Drop for Interest {
     fn drop(&mut self) {
-        let Some(hub) = self.0.upgrade() else { return };
+        let Some(hub) = self.hub.upgrade() else { return };
         let mut watching = lock(&hub.listing.watching);
         if let Some(some) = watching.as_mut() {
             some.interested -= 1;
@@ -112,17 +123,25 @@ impl Listing {
         lock(&self.dirty).all = true;
         self.wake.notify_one();
     }
+
+    /// Tells those who may see one of these.
+    fn tell(&self, changed: BTreeSet<TreePath>) {
+        let sorted: Vec<TreePath> = changed.into_iter().collect();
+        if let Some(watching) = lock(&self.watching).as_ref() {
+            let seeing = watching.signals.iter().filter(|(scopes, _)| scopes.sees_any(&sorted));
+            seeing.for_each(|(_, signals)| signals.send_replace(()));
+        }
+    }
 }
 
 fn start(hub: &Arc<Hub>) -> Watching {
     *lock(&hub.listing.dirty) = Dirty::default();
-    let signals = broadcast::Sender::new(SIGNALS);
     let (set_ready, ready) = watch::channel(false);
-    let task = tokio::spawn(run(Arc::clone(hub), signals.clone(), set_ready)).abort_handle();
-    Watching { interested: 0, signals, ready, task }
+    let task = tokio::spawn(run(Arc::clone(hub), set_ready)).abort_handle();
+    Watching { interested: 0, signals: HashMap::new(), ready, task }
 }
 
-async fn run(hub: Arc<Hub>, signals: broadcast::Sender<Arc<[TreePath]>>, ready: watch::Sender<bool>) {
+async fn run(hub: Arc<Hub>, ready: watch::Sender<bool>) {
     let folders = Folders::new(Arc::clone(&hub));
     let everything = Dirty { touched: BTreeSet::new(), all: true };
     let Ok((mut folders, _)) = spawn_blocking(move || folders.look(everything)).await else { return };
@@ -141,7 +160,7 @@ async fn run(hub: Arc<Hub>, signals: broadcast::Sender<Arc<[TreePath]>>, ready: 
         if changed.is_empty() {
             sleep_until(looked_at + QUIET_SPACING).await;
         } else {
-            let _ = signals.send(changed.into());
+            hub.listing.tell(changed);
             sleep_until(looked_at + SPACING).await;
         }
     }
@@ -165,15 +184,15 @@ struct Known {
 
 impl Folders {
     fn new(hub: Arc<Hub>) -> Self {
-        let everyone = Principal { issuer: String::new(), subject: String::new(), scopes: ScopeSet::full() };
+        let everyone = Principal::new("", "", ScopeSet::full());
         let view = View::new(Arc::clone(&hub.tree), Arc::new(everyone));
         let polled = hub.watcher.is_none() || hub.tree.mounts().any(|mount| mount.is_remote());
         Self { hub, view, known: BTreeMap::new(), names: 0, truncated: false, polled }
     }
 
     /// Looks again at what may have changed. Gives what has come or gone.
-    fn look(mut self, dirty: Dirty) -> (Self, Vec<TreePath>) {
-        let mut changed = Vec::new();
+    fn look(mut self, dirty: Dirty) -> (Self, BTreeSet<TreePath>) {
+        let mut changed = BTreeSet::new();
         let mut folders: BTreeSet<TreePath> = if dirty.all { self.known.keys().cloned().collect() } else { BTreeSet::new() };
         if self.known.is_empty() {
             folders.insert(TreePath::root());
@@ -181,21 +200,18 @@ impl Folders {
         for path in dirty.touched {
             let parent = path.parent().filter(|parent| self.known.contains_key(parent));
             if parent.is_none() && !self.known.contains_key(&path) && self.truncated && !is_hidden(&path) {
-                changed.push(path);
+                changed.insert(path);
                 continue;
             }
             folders.extend(parent);
             folders.extend(Some(path).filter(|path| self.known.contains_key(path)));
         }
         folders.iter().for_each(|folder| self.look_at(folder, &mut changed));
-        if changed.len() > MAX_SIGNALLED {
-            changed = vec![TreePath::root()];
-        }
         (self, changed)
     }
 
     /// Reads a folder again, and the folders in it that are new.
-    fn look_at(&mut self, folder: &TreePath, changed: &mut Vec<TreePath>) {
+    fn look_at(&mut self, folder: &TreePath, changed: &mut BTreeSet<TreePath>) {
         let mut queue = VecDeque::from([(folder.clone(), true)]);
         while let Some((folder, is_first)) = queue.pop_front() {
             let before = self.known.get(&folder).map(|known| known.entries.clone()).unwrap_or_default();
@@ -207,7 +223,7 @@ impl Folders {
                 if *kind == FileKind::Folder {
                     self.forget(path);
                 }
-                changed.push(path.clone());
+                changed.insert(path.clone());
             }
             for (path, kind) in now.iter().filter(|(path, kind)| before.get(*path) != Some(kind)) {
                 if *kind == FileKind::Folder {
@@ -215,7 +231,7 @@ impl Folders {
                 }
                 // What is in a new folder is new with it.
                 if is_first {
-                    changed.push(path.clone());
+                    changed.insert(path.clone());
                 }
             }
         }

@@ -3,10 +3,12 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
+use cap_std::fs::Dir;
+
 use super::super::mount::{Links, Mount, Want};
 use super::super::watch::{Watch, Watcher};
 use super::super::{Snapshot, Tree, Version};
-use super::hub::Key;
+use super::paths::Key;
 use crate::path::TreePath;
 
 /// What lies at a path at one moment.
@@ -44,7 +46,8 @@ pub(super) fn look(tree: &Tree, key: &Key) -> Seen {
 }
 
 /// Watches the folders on the way to the path, as far as they are there: a folder on the way that is moved, made or
-/// exchanged changes what lies at the path. Each is watched before the next is opened, so that no change falls between.
+/// exchanged changes what lies at the path. Each is watched before the next is opened in it, so that no change falls
+/// between.
 pub(super) fn watch(tree: &Tree, watcher: Option<&Watcher>, key: &Key) -> Watched {
     let mut watched = Watched::default();
     let Some(mount) = tree.mount_of(&key.path) else { return watched };
@@ -53,14 +56,20 @@ pub(super) fn watch(tree: &Tree, watcher: Option<&Watcher>, key: &Key) -> Watche
         return watched;
     };
     watched.polled = mount.is_remote();
+    let mut above: Option<Dir> = None;
     for folder in way_down(mount, &key.path) {
-        let Ok(dir) = mount.open_folder(&folder, key.links()) else {
+        let opened = match &above {
+            None => mount.open_folder(&folder, key.links()),
+            Some(above) => mount.open_folder_in(above, &folder, key.links()),
+        };
+        let Ok(dir) = opened else {
             watch_target(mount, watcher, key, &folder, &mut watched);
             break;
         };
         if !watched.add(watcher.watch(&dir, &folder)) {
             break;
         }
+        above = Some(dir);
     }
     watched
 }
@@ -87,7 +96,7 @@ fn watch_target(mount: &Mount, watcher: &Watcher, key: &Key, reached: &TreePath,
         return;
     }
     let (Some(parent), Some(name)) = (key.path.parent(), key.path.file_name()) else { return };
-    let is_link = |parent: cap_std::fs::Dir| parent.symlink_metadata(name).is_ok_and(|found| found.is_symlink());
+    let is_link = |parent: Dir| parent.symlink_metadata(name).is_ok_and(|found| found.is_symlink());
     // Looked at before it is opened: opening a device can do something.
     let leads_to_file = || mount.metadata(&key.path, Links::Follow).is_ok_and(|found| found.is_file());
     if mount.open_folder(&parent, Links::Follow).is_ok_and(is_link)
