@@ -6,6 +6,7 @@ mod support;
 mod agent;
 mod asking;
 mod cancelling;
+mod keeping;
 mod lifecycle;
 mod listening;
 mod streaming;

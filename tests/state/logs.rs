@@ -165,7 +165,8 @@ async fn a_log_expires_and_its_ids_go_on(state: &dyn SharedState) {
     assert_eq!(read(state, log, None).await, [(first, event(0)), (second, event(1))], "an append refreshes it");
     sleep(soon + soon / 2).await;
     assert!(read(state, log, None).await.is_empty());
-    let third = state.append(log, MEMBER, event(2), Some(once), limits).await.expect("an answer").expect("what it had is forgotten");
+    let third =
+        state.append(log, MEMBER, event(2), Some(once), limits).await.expect("an answer").expect("what it had is forgotten");
     assert!(third > second, "{third} {second}");
     assert_eq!(read(state, log, Some(second)).await, [(third, event(2))]);
 }

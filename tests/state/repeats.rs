@@ -100,7 +100,11 @@ async fn each_operation_is_one_round_trip() {
     asked("delete_if", Box::pin(async { state.delete_if(key, b"value").await.is_ok() })).await;
     asked("put_if_absent", Box::pin(async { state.put_if_absent(key, value(), TTL).await.is_ok() })).await;
     asked("delete", Box::pin(async { state.delete(key).await.is_ok() })).await;
-    asked("put_in_group", Box::pin(async { state.put_in_group("group", key, value(), TTL, GroupLimits::members(1)).await.is_ok() })).await;
+    asked(
+        "put_in_group",
+        Box::pin(async { state.put_in_group("group", key, value(), TTL, GroupLimits::members(1)).await.is_ok() }),
+    )
+    .await;
     let most = GroupLimits::members(1);
     asked(
         "replace_in_group",
