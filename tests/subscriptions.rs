@@ -78,6 +78,21 @@ async fn a_stream_is_closed_when_it_is_old_enough() {
 }
 
 #[tokio::test]
+async fn a_resource_named_several_times_is_told_of_once() {
+    let (server, _) = replica(None).await;
+    let client = server.client();
+    let uris = ["file:///hello.txt", "file:///hello.txt", "FILE:///%68ello.txt", "file:///hello.txt/", "file:///later.txt"];
+    let (mut stream, agreed) = listen(&client, json!({"resourceSubscriptions": uris})).await;
+    let once = json!({"resourceSubscriptions": ["file:///hello.txt", "file:///later.txt"]});
+    assert_eq!(agreed["notifications"], once);
+    let write = json!({"path": "/hello.txt", "content": "new", "overwrite": true});
+    assert!(!client.call_tool("write_file", write).await.is_tool_error());
+    assert_eq!(next(&mut stream).await["params"]["uri"], "file:///hello.txt");
+    silent(&mut stream).await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_filter_must_be_there_and_must_be_one() {
     let (server, _) = replica(None).await;
     let client = server.client();

@@ -1,8 +1,11 @@
 //! Scopes: what a token says its bearer may do, narrowed to a part of the tree where it says so.
 
+mod coverage;
+
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
 
 use crate::path::TreePath;
 
@@ -38,7 +41,7 @@ impl fmt::Display for Scope {
 }
 
 /// The part of the tree that a grant covers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 enum Subtree {
     /// Exactly one path: `files:read:/team-a/plan.md`.
     Path(TreePath),
@@ -76,7 +79,7 @@ impl Subtree {
 }
 
 /// A set of permissions on one part of the tree.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 struct Grant {
     read: bool,
     write: bool,
@@ -101,7 +104,7 @@ impl Grant {
 /// below it, or a plain path for just that. In a path, `%20` and the like stand for characters that a scope cannot hold
 /// (RFC 6749, section 3.3). Any other text is kept as a name for tools that ask for exactly it. What cannot be read
 /// grants nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub struct ScopeSet {
     grants: Vec<Grant>,
     names: Vec<String>,

@@ -4,6 +4,11 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+/// Extensions of one client that are kept.
+const MAX_EXTENSIONS: usize = 32;
+/// Of an extension that is kept.
+const MAX_EXTENSION_NAME_BYTES: usize = 128;
+
 /// The client's capabilities, as it declares them with each request (2026-07-28) or in its handshake. A capability that is
 /// not declared must not be used (2026-07-28, basic, "Capabilities").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -42,6 +47,17 @@ impl ClientCapabilities {
         let object = || Some(Map::new());
         let elicitation = ElicitationCapability { form: object(), url: object() };
         Self { elicitation: Some(elicitation), sampling: object(), roots: object(), extensions: Map::new() }
+    }
+
+    /// The same without settings, for keeping: no capability has any that are looked at later. Of extensions, the names
+    /// that anybody would give them.
+    pub(crate) fn without_settings(&self) -> Self {
+        let bare = |capability: &Option<Map<String, Value>>| capability.as_ref().map(|_| Map::new());
+        let elicitation = self.elicitation.as_ref();
+        let elicitation = elicitation.map(|way| ElicitationCapability { form: bare(&way.form), url: bare(&way.url) });
+        let names = self.extensions.keys().filter(|name| name.len() <= MAX_EXTENSION_NAME_BYTES).take(MAX_EXTENSIONS);
+        let extensions = names.map(|name| (name.clone(), Value::Object(Map::new()))).collect();
+        Self { elicitation, sampling: bare(&self.sampling), roots: bare(&self.roots), extensions }
     }
 
     /// Can the client show a form?

@@ -1,5 +1,6 @@
 //! What a running tool, prompt or resource knows of the call it serves.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub struct CallContext {
     max_result_bytes: usize,
     // A `std::sync::Mutex`: held for an insertion, never across an await.
     asked: Mutex<InputRequests>,
+    // The same. The keys whose answers the call has used.
+    used: Mutex<BTreeSet<String>>,
     cancelled: CancelOnDrop,
 }
 
@@ -51,7 +54,15 @@ impl CallContext {
     /// A context for one call whose blocking work runs in `lane`.
     #[must_use]
     pub fn new(caller: Caller, lane: Lane, lanes: Arc<Lanes>, max_result_bytes: usize) -> Self {
-        Self { caller, lane, lanes, max_result_bytes, asked: Mutex::default(), cancelled: CancelOnDrop::default() }
+        Self {
+            caller,
+            lane,
+            lanes,
+            max_result_bytes,
+            asked: Mutex::default(),
+            used: Mutex::default(),
+            cancelled: CancelOnDrop::default(),
+        }
     }
 
     /// Who calls.
@@ -150,15 +161,20 @@ impl CallContext {
     ) -> Result<T, Interrupted> {
         // Every answer is an object; some would be read from an array as well.
         if let Some(answer) = self.caller.answers.get(key).filter(|answer| answer.is_object()).and_then(read) {
+            self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
             return Ok(answer);
         }
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), request());
         Err(Interrupted::InputRequired)
     }
 
-    /// What was asked for in this run and not answered yet, and what was answered in the rounds before.
+    /// What was asked for in this run and not answered yet, and those answers that the call has used: a client may send
+    /// more than it was asked.
     pub(crate) fn into_questions(self) -> (InputRequests, Answers) {
-        (self.asked.into_inner().unwrap_or_else(PoisonError::into_inner), self.caller.answers)
+        let used = self.used.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = self.caller.answers;
+        answers.retain(|key, _| used.contains(key));
+        (self.asked.into_inner().unwrap_or_else(PoisonError::into_inner), answers)
     }
 
     /// Runs short work on files. Where it `is_short` indeed, and the files are at hand on this machine, it runs right here:

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
 use super::lock::{Cancelled, Current, Entry, stop_if};
-use super::{FileError, Version, View};
+use super::{FileError, Snapshot, Version, View};
 use crate::auth::Permission;
 use crate::path::TreePath;
 
@@ -27,6 +27,16 @@ pub struct Removed {
 }
 
 impl View {
+    /// Which folder this is: another version when another one is in its place, or an entry of it has come or gone.
+    ///
+    /// # Errors
+    /// [`FileError`], as for removing it.
+    pub fn removable_version(&self, path: &TreePath) -> Result<Version, FileError> {
+        let parent = self.open_parent(path, Permission::Delete)?;
+        let stat = Entry::from(&parent).stat()?.ok_or_else(|| FileError::NotFound(path.clone()))?;
+        Ok(Snapshot::from(&stat).version())
+    }
+
     /// Removes a file, a symbolic link (never what it leads to) or a folder. A folder with content only where
     /// `recursive` says so; that is no single step: when it stops in the middle, the same call goes on.
     ///

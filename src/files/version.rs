@@ -133,3 +133,14 @@ impl From<&Metadata> for Snapshot {
         }
     }
 }
+
+impl From<&rustix::fs::Stat> for Snapshot {
+    fn from(stat: &rustix::fs::Stat) -> Self {
+        Self {
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            changed: (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)),
+        }
+    }
+}

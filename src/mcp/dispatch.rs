@@ -143,7 +143,7 @@ impl Dispatch {
                 let (session, uri) = (in_session(session)?, resource.uri().to_owned());
                 let watch = failing(resource.watch(caller).await, version, Some(uri.clone()))?;
                 let watch = watch.ok_or_else(|| McpError::InvalidParams("this resource cannot be watched".to_owned()))?;
-                sessions.subscribe(&session, &uri, &watch.current).await.map(|()| McpResult::Empty)
+                sessions.subscribe(&session, &uri, watch.canonical(&uri), &watch.current).await.map(|()| McpResult::Empty)
             }
             Method::Unsubscribe(uri) => sessions.unsubscribe(&*in_session(session)?, &uri).await.map(|()| McpResult::Empty),
             Method::SetLogLevel(level) => {
@@ -182,6 +182,7 @@ impl Dispatch {
             Round::Lacks(capabilities) => Err(McpError::MissingCapability(capabilities)),
             Round::Asks { questions, answers } => {
                 let state = version.is_modern().then(|| states.seal(&principal, fingerprint(), answers.clone()));
+                let state = state.transpose().map_err(|error| McpError::InvalidParams(error.to_string()))?;
                 Ok(McpResult::InputRequired { questions, answers, state })
             }
         }

@@ -1,5 +1,6 @@
 //! `subscriptions/listen`: a stream of what has changed (2026-07-28, basic/patterns/subscriptions).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -38,7 +39,8 @@ enum Changed {
 }
 
 impl Listening {
-    /// Listens from now on. Resources that cannot be watched and tasks that are unknown are left out of what is agreed to. Of
+    /// Listens from now on. Resources that cannot be watched, those that were named before in another spelling, and tasks
+    /// that are unknown are left out of what is agreed to. Of
     /// a task the caller is first told how it is now: what happened to it before this is not lost.
     ///
     /// # Errors
@@ -58,10 +60,12 @@ impl Listening {
             tasks.push(id);
             sources.push(task.map(Changed::Task).boxed());
         }
-        let mut uris = Vec::new();
+        let (mut uris, mut watched) = (Vec::new(), HashSet::new());
         for resource in updates {
             let uri = resource.uri().to_owned();
-            if let Round::Done(Ok(Some(watch))) = resource.watch(caller.clone()).await {
+            if let Round::Done(Ok(Some(watch))) = resource.watch(caller.clone()).await
+                && watched.insert(watch.canonical(&uri).to_owned())
+            {
                 uris.push(uri.clone());
                 sources.push(watch.map(move |_version| Changed::Resource(uri.clone())).boxed());
             }

@@ -24,7 +24,9 @@ pub use listening::Listening;
 pub use message::{Message, RequestId};
 pub use notification::ReportNotifications;
 pub use request::{Authorized, Call, Filter, Meta, Method, Named, Params, Reference, Request, Retry, Stage, read_capabilities};
-pub use request_state::{Fingerprint, InvalidState, RequestStates, SealingKey, SealingKeysError, read_sealing_keys};
+pub use request_state::{
+    Fingerprint, InvalidState, RequestStates, SealingKey, SealingKeysError, TooManyAnswers, read_sealing_keys,
+};
 pub use result::{McpResult, ResultWriter, write_error};
 pub use tasks::{Task, Tasks};
 pub use version::ProtocolVersion;

@@ -16,8 +16,10 @@ use crate::call::Answers;
 
 /// How long a user has to answer.
 const TTL: Duration = Duration::from_secs(15 * 60);
-/// A state longer than this is none of ours.
-const MAX_BYTES: usize = 1024 * 1024;
+/// Answers that are sealed, in bytes of JSON: the client has to send them back each time.
+const MAX_SEALED_BYTES: usize = 256 * 1024;
+/// A state longer than this is none of ours: base64 takes four characters for three bytes.
+const MAX_BYTES: usize = MAX_SEALED_BYTES / 3 * 4 + 256;
 /// Of a key's hash, so that the right one of two is found without trying.
 const KEY_ID_LEN: usize = 4;
 const HEADER_LEN: usize = KEY_ID_LEN + NONCE_LEN;
@@ -89,6 +91,11 @@ pub struct Fingerprint([u8; 32]);
 #[error("`requestState` is not one of this server's for this request, or has expired; repeat the call without it")]
 pub struct InvalidState;
 
+/// Answers of more bytes than are sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the answers to this call's questions have more than {MAX_SEALED_BYTES} bytes; repeat the call and answer with less")]
+pub struct TooManyAnswers;
+
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     /// Seconds since 1970.
@@ -106,16 +113,27 @@ impl RequestStates {
     }
 
     /// Seals what has been answered so far.
-    #[must_use]
-    pub fn seal(&self, principal: &Principal, request: Fingerprint, answers: Answers) -> String {
+    ///
+    /// # Errors
+    /// [`TooManyAnswers`].
+    pub fn seal(&self, principal: &Principal, request: Fingerprint, answers: Answers) -> Result<String, TooManyAnswers> {
         self.seal_at(SystemTime::now(), principal, request, answers)
     }
 
-    fn seal_at(&self, now: SystemTime, principal: &Principal, request: Fingerprint, answers: Answers) -> String {
+    fn seal_at(
+        &self,
+        now: SystemTime,
+        principal: &Principal,
+        request: Fingerprint,
+        answers: Answers,
+    ) -> Result<String, TooManyAnswers> {
         let key = &self.keys[0];
         let sealed = Sealed { expires: seconds(now + TTL), answers };
         #[expect(clippy::expect_used, reason = "writing plain data to memory does not fail")]
         let mut text = serde_json::to_vec(&sealed).expect("answers are plain data");
+        if text.len() > MAX_SEALED_BYTES {
+            return Err(TooManyAnswers);
+        }
         let nonce: [u8; NONCE_LEN] = rand::random();
         #[expect(clippy::expect_used, reason = "sealing fails for texts of many gibibytes only")]
         key.key
@@ -125,7 +143,7 @@ impl RequestStates {
         state.extend_from_slice(&key.id);
         state.extend_from_slice(&nonce);
         state.extend_from_slice(&text);
-        URL_SAFE_NO_PAD.encode(state)
+        Ok(URL_SAFE_NO_PAD.encode(state))
     }
 
     /// What had been answered when the state was sealed.
@@ -218,7 +236,7 @@ mod tests {
     fn a_state_is_good_for_its_principal_its_request_and_its_time_alone() {
         let states = RequestStates::new(&[[7; 32]]);
         let (ada, request) = (principal("ada"), Fingerprint::of("tools/call", "t", Some(br#"{"a":1,"b":2}"#)));
-        let state = states.seal(&ada, request, answers());
+        let state = states.seal(&ada, request, answers()).expect("few answers");
         assert_eq!(states.open(&ada, request, &state), Ok(answers()));
         assert_eq!(states.open(&ada, Fingerprint::of("tools/call", "t", Some(br#"{ "b":2, "a":1 }"#)), &state), Ok(answers()));
         assert_eq!(states.open(&principal("bob"), request, &state), Err(InvalidState));
@@ -228,7 +246,8 @@ mod tests {
             let other = Fingerprint::of(other.0, other.1, Some(other.2.as_bytes()));
             assert_eq!(states.open(&ada, other, &state), Err(InvalidState));
         }
-        let old = states.seal_at(SystemTime::now() - TTL - Duration::from_secs(2), &ada, request, answers());
+        let old =
+            states.seal_at(SystemTime::now() - TTL - Duration::from_secs(2), &ada, request, answers()).expect("few answers");
         assert_eq!(states.open(&ada, request, &old), Err(InvalidState));
         for at in 0..state.len() {
             let mut changed = state.clone().into_bytes();
@@ -237,6 +256,17 @@ mod tests {
             assert_eq!(states.open(&ada, request, &changed), Err(InvalidState), "{at}");
             assert_eq!(states.open(&ada, request, &state[..at]), Err(InvalidState), "{at}");
         }
+    }
+
+    #[test]
+    fn what_is_sealed_opens_again_whatever_its_size() {
+        let states = RequestStates::new(&[[7; 32]]);
+        let (ada, request) = (principal("ada"), Fingerprint::of("tools/call", "t", None));
+        let of = |bytes: usize| Answers::from([("a".to_owned(), "a".repeat(bytes).into())]);
+        let longest = (0..MAX_SEALED_BYTES).rev().find_map(|bytes| Some((bytes, states.seal(&ada, request, of(bytes)).ok()?)));
+        let (bytes, state) = longest.expect("few answers");
+        assert!(bytes > MAX_SEALED_BYTES - 100);
+        assert_eq!(states.open(&ada, request, &state), Ok(of(bytes)));
     }
 
     #[test]
@@ -265,8 +295,8 @@ mod tests {
     fn keys_rotate_two_at_a_time() {
         let (old, new) = ([1; 32], [2; 32]);
         let (ada, request) = (principal("ada"), Fingerprint::of("tools/call", "t", None));
-        let by_old = RequestStates::new(&[old, new]).seal(&ada, request, answers());
-        let by_new = RequestStates::new(&[new, old]).seal(&ada, request, answers());
+        let by_old = RequestStates::new(&[old, new]).seal(&ada, request, answers()).expect("few answers");
+        let by_new = RequestStates::new(&[new, old]).seal(&ada, request, answers()).expect("few answers");
         for keys in [[old, new], [new, old]] {
             assert_eq!(RequestStates::new(&keys).open(&ada, request, &by_old), Ok(answers()));
             assert_eq!(RequestStates::new(&keys).open(&ada, request, &by_new), Ok(answers()));

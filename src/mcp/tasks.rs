@@ -107,8 +107,9 @@ impl Tasks {
         let seat = self.0.seats.take(caller.principal.owner()).ok_or_else(busy)?;
         let new = NewTask {
             tool: call.name.clone(),
+            scopes: caller.principal.scopes.clone(),
             arguments: call.arguments_json().and_then(|arguments| serde_json::from_str(arguments).ok()),
-            capabilities: (*caller.capabilities).clone(),
+            capabilities: caller.capabilities.without_settings(),
             answers: caller.answers.clone(),
             ttl: self.0.ttl,
         };
@@ -134,7 +135,7 @@ impl Tasks {
     /// `tasks/update`: takes answers. The call goes on when it has them all.
     pub(super) async fn update(&self, caller: &Caller, id: &str, responses: &Answers) -> Result<(), McpError> {
         let place = self.place(caller, id)?;
-        let bytes: usize = responses.values().map(|response| response.to_string().len()).sum();
+        let bytes = bytes_of(responses);
         if bytes > MAX_KEPT_BYTES {
             return Err(McpError::InvalidParams(format!("the answers have {bytes} bytes; at most {MAX_KEPT_BYTES} are taken")));
         }
@@ -216,7 +217,7 @@ fn becomes_task(tool: &AuthorizedTool, call: &Call, caller: &Caller, version: Pr
         TaskSupport::Required => true,
     };
     let refused = |kind, message| Err(Round::Done(Err(ToolError::new(kind, message))));
-    let bytes = call.arguments.as_ref().map_or(0, Bytes::len);
+    let bytes = call.arguments.as_ref().map_or(0, Bytes::len) + bytes_of(&caller.answers);
     if !version.is_modern() && required {
         let next = format!("use a client that speaks {} with the extension {EXTENSION}", ProtocolVersion::ALL[0]);
         refused(ToolErrorKind::Forbidden, format!("{name} runs as a task only; {next}"))
@@ -225,11 +226,16 @@ fn becomes_task(tool: &AuthorizedTool, call: &Call, caller: &Caller, version: Pr
     } else if !caller.capabilities.has_extension(EXTENSION) {
         if required { Err(Round::Lacks(needed())) } else { Ok(false) }
     } else if bytes > MAX_KEPT_BYTES && required {
-        let problem = format!("the arguments have {bytes} bytes, and a task keeps at most {MAX_KEPT_BYTES}");
+        let problem = format!("arguments and answers have {bytes} bytes, and a task keeps at most {MAX_KEPT_BYTES}");
         refused(ToolErrorKind::TooLarge, format!("{problem}; send less at once"))
     } else {
         Ok(bytes <= MAX_KEPT_BYTES)
     }
+}
+
+/// Answers in bytes of JSON, with their keys.
+fn bytes_of(answers: &Answers) -> usize {
+    answers.iter().map(|(key, answer)| key.len() + answer.to_string().len()).sum()
 }
 
 /// Only clients that take part in the extension know what the answer means.

@@ -83,7 +83,7 @@ impl ResourceProvider for TreeResources {
         })?;
         let current = text(subscription.version().as_ref());
         let changes = subscription.into_stream().map(|change| text(change.version.as_ref()));
-        Ok(Some(ResourceWatch::new(current, changes)))
+        Ok(Some(ResourceWatch::new(current, changes).of(uri.to_string())))
     }
 
     async fn watch_list(&self, cx: &CallContext) -> Result<Option<BoxStream<'static, ()>>, Interrupted> {

@@ -10,13 +10,28 @@ use futures_util::Stream;
 pub struct ResourceWatch {
     /// The version when the watch began.
     pub current: String,
+    canonical: Option<String>,
     changes: Pin<Box<dyn Stream<Item = String> + Send>>,
 }
 
 impl ResourceWatch {
     /// A watch that begins at the version `current` and then gives each later one.
     pub fn new(current: impl Into<String>, changes: impl Stream<Item = String> + Send + 'static) -> Self {
-        Self { current: current.into(), changes: Box::pin(changes) }
+        Self { current: current.into(), canonical: None, changes: Box::pin(changes) }
+    }
+
+    /// Says which spelling of the URI stands for all of this resource, where there are several: whoever asks for it in two
+    /// spellings is told once.
+    #[must_use]
+    pub fn of(mut self, canonical: impl Into<String>) -> Self {
+        self.canonical = Some(canonical.into());
+        self
+    }
+
+    /// The spelling that stands for `uri`, in which the resource was asked for.
+    #[must_use]
+    pub fn canonical<'a>(&'a self, uri: &'a str) -> &'a str {
+        self.canonical.as_deref().unwrap_or(uri)
     }
 }
 

@@ -16,14 +16,41 @@ pub struct EventId {
 /// How much of a log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogLimits {
-    /// The oldest events beyond this many go.
+    /// The oldest events beyond this many go; so does what is remembered for [`Once`] when it has more fields.
     pub max_events: usize,
+    /// The oldest events beyond so many bytes go, but never the newest.
+    pub max_bytes: usize,
     /// The whole log expires this long after the last event was appended.
     pub ttl: Duration,
+    /// How much the group may hold that the log's member is one of.
+    pub group: GroupLimits,
+}
+
+/// How much a group may hold. Beyond it, the members that were unused for longest go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupLimits {
+    /// Members.
+    pub members: usize,
+    /// Bytes of records and logs, roughly: what the store needs beside them counts where it is known. A group that
+    /// exceeds it is cut to three quarters, so that a full one is not gone through each time.
+    pub bytes: usize,
+}
+
+impl GroupLimits {
+    /// So many members, of whatever size.
+    #[must_use]
+    pub const fn members(members: usize) -> Self {
+        Self { members, bytes: usize::MAX }
+    }
+
+    /// To how many bytes a group is cut that has more than its limit.
+    pub(super) fn bytes_after_cut(self) -> usize {
+        self.bytes - self.bytes / 4
+    }
 }
 
 /// Appends an event once although several replicas see what it tells: the log remembers the last value of each field for
-/// as long as `ttl` after it was last named.
+/// as long as `ttl` after any of them was last named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Once<'a> {
     /// What has changed.

@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 
-/// In the name of a group or log these could end the part of the key that chooses the node, or be taken for that end.
+/// In the name of a group these could end the part of the key that chooses the node, or be taken for that end.
 const BRACES: &AsciiSet = &AsciiSet::EMPTY.add(b'{').add(b'}').add(b'%');
 
 /// The key of the record of one member of a group: [`get`](super::SharedState::get) and
@@ -17,7 +17,13 @@ pub fn member_key(group: &str, member: &str) -> String {
     format!("{}:{member}", together(group))
 }
 
-/// The key for a group or a log itself. Keys that start with it lie on the same node: a cluster looks at what is in the
+/// The topic that tells of events in the log of one member of a group.
+#[must_use]
+pub fn log_topic(group: &str, member: &str) -> String {
+    format!("{}/log:{member}", together(group))
+}
+
+/// The key for a group itself. Keys that start with it lie on the same node: a cluster looks at what is in the
 /// braces alone. What comes before the first colon stays in front of them, for access lists that name a prefix.
 pub(super) fn together(name: &str) -> String {
     let (prefix, colon, rest) = name.split_once(':').map_or(("", "", name), |(prefix, rest)| (prefix, ":", rest));

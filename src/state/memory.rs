@@ -3,6 +3,7 @@
 mod item;
 mod table;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
@@ -13,11 +14,11 @@ use tokio::time::{Instant, sleep_until};
 
 use self::item::{Group, Item, Log};
 use self::table::Table;
-use super::keys::{member_key, together};
+use super::keys::{log_topic, member_key, together};
 use super::topics::Topics;
-use super::{EventId, LogLimits, Once, SharedState, Signal, StateFuture, Subscription};
+use super::{EventId, GroupLimits, LogLimits, Once, SharedState, Signal, StateFuture, Subscription};
 
-/// When keys and what they hold grow beyond this, what was unused for longest goes first.
+/// When keys and what they hold grow beyond this, the group that has most loses what was unused for longest.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 /// What has expired is out of reach at once, and out of memory this much later, or with the next operation.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -140,29 +141,42 @@ impl SharedState for MemoryState {
         member: &'a str,
         value: Bytes,
         ttl: Duration,
-        limit: usize,
+        limits: GroupLimits,
     ) -> StateFuture<'a, ()> {
         self.run(move |contents| {
+            contents.table.take(&log_topic(group, member));
             contents.table.put(&member_key(group, member), Item::Record(value), ttl);
-            contents.change_group(group, ttl, |members, table| {
-                members.touch(member);
-                if members.members.len() > limit {
-                    members.members.retain(|member, _| table.time_left(&member_key(group, member)).is_some());
-                }
-                while members.members.len() > limit
-                    && let Some(oldest) = members.unused_for_longest()
-                {
-                    members.members.remove(&oldest);
-                    table.take(&member_key(group, &oldest));
-                }
-            });
+            contents.use_member(group, member, ttl);
+            contents.keep_within(group, limits);
+        })
+    }
+
+    fn replace_in_group<'a>(
+        &'a self,
+        group: &'a str,
+        member: &'a str,
+        expected: Option<&'a [u8]>,
+        value: Bytes,
+        ttl: Duration,
+        limits: GroupLimits,
+    ) -> StateFuture<'a, bool> {
+        self.run(move |contents| {
+            let key = member_key(group, member);
+            let held = contents.record(&key);
+            let right = held.as_deref() == expected || held.as_ref() == Some(&value);
+            if right {
+                contents.table.put(&key, Item::Record(value), ttl);
+                contents.use_member(group, member, ttl);
+                contents.keep_within(group, limits);
+            }
+            right
         })
     }
 
     fn get_in_group<'a>(&'a self, group: &'a str, member: &'a str, ttl: Duration) -> StateFuture<'a, Option<Bytes>> {
         self.run(move |contents| {
             let value = contents.refresh(&member_key(group, member), ttl)?;
-            contents.change_group(group, ttl, |members, _| members.touch(member));
+            contents.use_member(group, member, ttl);
             Some(value)
         })
     }
@@ -172,43 +186,71 @@ impl SharedState for MemoryState {
             contents.change_group(group, Duration::ZERO, |members, _| {
                 members.members.remove(member);
             });
-            contents.table.take(&member_key(group, member)).is_some()
+            contents.forget(group, member)
+        })
+    }
+
+    fn delete_all_in_group<'a>(&'a self, group: &'a str, beginning: &'a str) -> StateFuture<'a, ()> {
+        self.run(move |contents| {
+            let mut gone = Vec::new();
+            contents.change_group(group, Duration::ZERO, |members, _| {
+                gone = members.by_use();
+                gone.retain(|member| member.starts_with(beginning));
+                members.members.retain(|member, _| !member.starts_with(beginning));
+            });
+            for member in gone {
+                contents.forget(group, &member);
+            }
         })
     }
 
     fn append<'a>(
         &'a self,
-        log: &'a str,
+        group: &'a str,
+        member: &'a str,
         event: Bytes,
         once: Option<Once<'a>>,
         limits: LogLimits,
     ) -> StateFuture<'a, Option<EventId>> {
         self.run(move |contents| {
-            let key = together(log);
-            if let Some(Once { field, value }) = once {
-                let key = format!("{key}:once:{field}");
-                let known = contents.record(&key).is_some_and(|held| held == value);
-                contents.table.put(&key, Item::Record(Bytes::copy_from_slice(value.as_bytes())), limits.ttl);
-                if known {
-                    return None;
-                }
-            }
+            contents.record(&member_key(group, member))?;
+            let key = log_topic(group, member);
             let mut held = match contents.table.take(&key) {
                 Some(Item::Log(held)) => held,
                 _ => Log::default(),
             };
-            // One id for all logs: it grows also when a log is forgotten and begins anew.
-            contents.last_event = contents.last_event.next(milliseconds_since_1970());
-            held.push(contents.last_event, event, limits.max_events);
+            let known = once.is_some_and(|once| held.told.get(once.field).is_some_and(|told| **told == *once.value));
+            if !known {
+                // One id for all logs: it grows also when a log is forgotten and begins anew.
+                contents.last_event = contents.last_event.next(milliseconds_since_1970());
+                held.push(contents.last_event, event, limits);
+                if let Some(Once { field, value }) = once {
+                    if held.told.len() >= limits.max_events && !held.told.contains_key(field) {
+                        held.told.clear();
+                    }
+                    held.told.insert(field.into(), value.into());
+                }
+            }
             contents.table.put(&key, Item::Log(held), limits.ttl);
+            if known {
+                return None;
+            }
+            contents.use_member(group, member, limits.ttl);
+            contents.keep_within(group, limits.group);
             // Within the lock, so that messages come in the order of the events.
-            self.topics.send(log, Signal::Message(Bytes::new()));
+            self.topics.send(&key, Signal::Message(Bytes::new()));
             Some(contents.last_event)
         })
     }
 
-    fn read_log<'a>(&'a self, log: &'a str, after: Option<EventId>, max: usize) -> StateFuture<'a, Vec<(EventId, Bytes)>> {
-        self.run(move |contents| match contents.table.get(&together(log)) {
+    fn read_log<'a>(
+        &'a self,
+        group: &'a str,
+        member: &'a str,
+        after: Option<EventId>,
+        max: usize,
+    ) -> StateFuture<'a, Vec<(EventId, Bytes)>> {
+        self.run(move |contents| match contents.table.get(&log_topic(group, member)) {
             Some(Item::Log(log)) => log.after(after).take(max).cloned().collect(),
             _ => Vec::new(),
         })
@@ -241,6 +283,43 @@ impl Contents {
         Some(value)
     }
 
+    fn use_member(&mut self, group: &str, member: &str, ttl: Duration) {
+        self.change_group(group, ttl, |members, _| members.touch(member));
+    }
+
+    /// Removes what a member has; `true` when it had a record.
+    fn forget(&mut self, group: &str, member: &str) -> bool {
+        self.table.take(&log_topic(group, member));
+        self.table.take(&member_key(group, member)).is_some()
+    }
+
+    /// Removes members until the group is within its limits, but never the one used last.
+    fn keep_within(&mut self, group: &str, limits: GroupLimits) {
+        let key = together(group);
+        let (mut members, mut bytes) = (0, self.table.bytes_of_group(&key));
+        self.change_group(group, Duration::ZERO, |group, _| members = group.members.len());
+        if members <= limits.members && bytes <= limits.bytes {
+            return;
+        }
+        let most = if bytes > limits.bytes { limits.bytes_after_cut() } else { limits.bytes };
+        let mut by_use = Vec::new();
+        self.change_group(group, Duration::ZERO, |members, table| {
+            members.members.retain(|member, _| table.time_left(&member_key(group, member)).is_some());
+            by_use = members.by_use();
+        });
+        let (mut gone, all) = (HashSet::new(), by_use.len());
+        for member in by_use {
+            let left = all - gone.len();
+            if left <= 1 || (left <= limits.members && bytes <= most) {
+                break;
+            }
+            self.forget(group, &member);
+            bytes = self.table.bytes_of_group(&key);
+            gone.insert(member);
+        }
+        self.change_group(group, Duration::ZERO, |members, _| members.members.retain(|member, _| !gone.contains(member)));
+    }
+
     /// Changes who is in a group, which then lives for `ttl` or longer; a group without members goes.
     fn change_group(&mut self, group: &str, ttl: Duration, change: impl FnOnce(&mut Group, &mut Table<Item>)) {
         let key = together(group);
@@ -268,12 +347,16 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_left_when_everything_has_expired_and_nobody_comes() {
         let (state, ttl) = (MemoryState::new(), Duration::from_millis(50));
-        let (value, limits) = (Bytes::from_static(b"1"), LogLimits { max_events: 10, ttl });
+        let (value, limits) =
+            (Bytes::from_static(b"1"), LogLimits { max_events: 10, max_bytes: 1_000, ttl, group: GroupLimits::members(100) });
         for number in 0..1_000 {
             let name = format!("pressmark:test:{number}");
             state.put(&name, value.clone(), ttl).await.expect("a write");
-            state.put_in_group("pressmark:group", &name, value.clone(), ttl, 100).await.expect("a write");
-            state.append(&name, value.clone(), Some(Once { field: &name, value: "1" }), limits).await.expect("an event");
+            state.put_in_group("pressmark:group", &name, value.clone(), ttl, GroupLimits::members(100)).await.expect("a write");
+            state
+                .append("pressmark:group", &name, value.clone(), Some(Once { field: &name, value: "1" }), limits)
+                .await
+                .expect("an event");
             drop(state.subscribe(&name).await.expect("a subscription"));
         }
         assert!(lock(&state.contents).swept);

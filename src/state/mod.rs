@@ -3,7 +3,8 @@
 //! Everything in it expires, and everything in it may be lost: a Redis that restarts empty, a failover that had not been
 //! told the last writes, or eviction under memory pressure. What a caller has to reckon with:
 //!
-//! - **A record or a member of a group** may be gone before its time. Losing it costs one repeated call, or a new session.
+//! - **A record or a member of a group** may be gone before its time, and so may the log of a member. Losing it costs one
+//!   repeated call, or a new session.
 //! - **A lease** ([`Lease`]) may be lost while it is held, so that two hold it for a moment: work under
 //!   a lease ends with a [`SharedState::replace`] of the record that it works on, which only one of them wins.
 //! - **An event log** may lose its newest events in a failover, and all of them in a restart. What is there is in order, and
@@ -24,8 +25,8 @@ mod topics;
 mod update;
 
 pub use cursors::{Cursor, CursorError, CursorKind, Cursors};
-pub use events::{EventId, LogLimits, NotAnEventId, Once};
-pub use keys::member_key;
+pub use events::{EventId, GroupLimits, LogLimits, NotAnEventId, Once};
+pub use keys::{log_topic, member_key};
 pub use lease::Lease;
 pub use memory::MemoryState;
 pub use redis::{RedisState, RedisUrl, RedisUrlError};

@@ -4,9 +4,9 @@
 //! [`state`](super); it should run with an eviction policy that prefers keys close to expiry (`volatile-ttl`), or with
 //! none: every key has a time to live.
 //!
-//! A user with restricted rights needs `GET`, `SET`, `GETEX`, `DEL`, `EVAL`, `EXISTS`, `PEXPIRE`, `PTTL`, `ZADD`, `ZCARD`,
-//! `ZRANGE`, `ZREM`, `XADD`, `XRANGE`, `PUBLISH`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PING` and `HELLO`, on the keys and channels
-//! `pressmark:*`; behind Sentinel also `ROLE`, in a cluster also `CLUSTER`.
+//! A user with restricted rights needs `GET`, `SET`, `GETEX`, `DEL`, `EVAL`, `EXISTS`, `PEXPIRE`, `PTTL`, `STRLEN`, `ZADD`,
+//! `ZCARD`, `ZRANGE`, `ZREM`, `HEXISTS`, `HGET`, `HLEN`, `HSET`, `XADD`, `XDEL`, `XLEN`, `XRANGE`, `PUBLISH`, `SUBSCRIBE`,
+//! `UNSUBSCRIBE`, `PING` and `HELLO`, on the keys and channels `pressmark:*`; behind Sentinel also `ROLE`, in a cluster also `CLUSTER`.
 //!
 //! Messages come over a second connection. In a cluster it leads to one of the nodes that the URL names, and to another of
 //! them when that one fails.
@@ -27,7 +27,7 @@ use redis::Cmd;
 use self::link::Link;
 use self::subscriber::Subscriber;
 pub use self::url::{RedisUrl, RedisUrlError};
-use super::{EventId, LogLimits, Once, SharedState, StateError, StateFuture, Subscription};
+use super::{EventId, GroupLimits, LogLimits, Once, SharedState, StateError, StateFuture, Subscription};
 
 /// What readiness writes, to notice a Redis that answers but takes no writes.
 const CHECK_KEY: &str = "pressmark:check";
@@ -59,7 +59,12 @@ impl RedisState {
             error => error.into(),
         })?;
         // Scripts, streams and publishing, which a restricted user may lack the right to.
-        state.append(CHECK_KEY, Bytes::new(), None, LogLimits { max_events: 1, ttl: CHECK_TTL }).await?;
+        let group = GroupLimits { members: 1, bytes: 1_024 };
+        let limits = LogLimits { max_events: 1, max_bytes: 1_024, ttl: CHECK_TTL, group };
+        state.put_in_group(CHECK_KEY, "log", Bytes::new(), CHECK_TTL, group).await?;
+        for _ in 0..2 {
+            state.append(CHECK_KEY, "log", Bytes::new(), Some(Once { field: "check", value: &random_text() }), limits).await?;
+        }
         Ok(state)
     }
 }
@@ -105,9 +110,23 @@ impl SharedState for RedisState {
         member: &'a str,
         value: Bytes,
         ttl: Duration,
-        limit: usize,
+        limits: GroupLimits,
     ) -> StateFuture<'a, ()> {
-        Box::pin(async move { Ok(self.link.query(&scripts::put_in_group(group, member, &value, ttl, limit)).await?) })
+        Box::pin(async move { Ok(self.link.query(&scripts::put_in_group(group, member, &value, ttl, limits)).await?) })
+    }
+
+    fn replace_in_group<'a>(
+        &'a self,
+        group: &'a str,
+        member: &'a str,
+        expected: Option<&'a [u8]>,
+        value: Bytes,
+        ttl: Duration,
+        limits: GroupLimits,
+    ) -> StateFuture<'a, bool> {
+        Box::pin(
+            async move { Ok(self.link.query(&scripts::replace_in_group(group, member, expected, &value, ttl, limits)).await?) },
+        )
     }
 
     fn get_in_group<'a>(&'a self, group: &'a str, member: &'a str, ttl: Duration) -> StateFuture<'a, Option<Bytes>> {
@@ -118,26 +137,37 @@ impl SharedState for RedisState {
         Box::pin(async move { Ok(self.link.query(&scripts::delete_in_group(group, member)).await?) })
     }
 
+    fn delete_all_in_group<'a>(&'a self, group: &'a str, beginning: &'a str) -> StateFuture<'a, ()> {
+        Box::pin(async move { Ok(self.link.query(&scripts::delete_all_in_group(group, beginning)).await?) })
+    }
+
     fn append<'a>(
         &'a self,
-        log: &'a str,
+        group: &'a str,
+        member: &'a str,
         event: Bytes,
         once: Option<Once<'a>>,
         limits: LogLimits,
     ) -> StateFuture<'a, Option<EventId>> {
         Box::pin(async move {
-            let id: Option<String> = self.link.query(&scripts::append(log, &event, once, limits)).await?;
+            let id: Option<String> = self.link.query(&scripts::append(group, member, &event, once, limits)).await?;
             id.map(|id| id.parse().map_err(|_| foreign())).transpose()
         })
     }
 
-    fn read_log<'a>(&'a self, log: &'a str, after: Option<EventId>, max: usize) -> StateFuture<'a, Vec<(EventId, Bytes)>> {
+    fn read_log<'a>(
+        &'a self,
+        group: &'a str,
+        member: &'a str,
+        after: Option<EventId>,
+        max: usize,
+    ) -> StateFuture<'a, Vec<(EventId, Bytes)>> {
         Box::pin(async move {
             // Redis calls it an error to ask for what comes after the last id that there can be.
             if after == Some(EventId { ms: u64::MAX, seq: u64::MAX }) {
                 return Ok(Vec::new());
             }
-            let entries: Vec<(String, Vec<Bytes>)> = self.link.query(&scripts::read_log(log, after, max)).await?;
+            let entries: Vec<(String, Vec<Bytes>)> = self.link.query(&scripts::read_log(group, member, after, max)).await?;
             entries.into_iter().map(|entry| scripts::event(entry).ok_or_else(foreign)).collect()
         })
     }
@@ -170,6 +200,11 @@ fn get_and_refresh(key: &str, ttl: Duration) -> Cmd {
 /// Redis refuses a time to live of 0.
 fn milliseconds(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Another each time.
+fn random_text() -> String {
+    format!("{:032x}", rand::random::<u128>())
 }
 
 /// Somebody else has written to a key of ours.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{EventId, LogLimits, Once, Subscription};
+use super::{EventId, GroupLimits, LogLimits, Once, Subscription};
 
 /// The future of one operation on shared state.
 pub type StateFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StateError>> + Send + 'a>>;
@@ -43,37 +43,63 @@ pub trait SharedState: fmt::Debug + Send + Sync + 'static {
     /// meanwhile can make it `false` although this call removed it.
     fn delete_if<'a>(&'a self, key: &'a str, expected: &'a [u8]) -> StateFuture<'a, bool>;
 
-    /// Writes the record of a member of a group, to expire after `ttl`. When the group then has more than `limit`
-    /// members, those unused for longest are removed; writing and [`get_in_group`](Self::get_in_group) are uses. A full
-    /// group costs time in proportion to `limit`: hundreds are fine. All members of a group should have the same `ttl`:
-    /// one that outlives the last use of all others is no longer counted.
+    /// Writes the record of a member of a group, to expire after `ttl`, and empties the member's log. When the group is
+    /// then beyond its limits, the members unused for longest are removed with their logs; whatever names a member, but for
+    /// [`get`](Self::get) and [`read_log`](Self::read_log), is a use of it. A full group costs time in proportion to its
+    /// members: a few thousand are fine. All members of a group should have the same `ttl`: one that outlives the last use
+    /// of all others is no longer counted.
     fn put_in_group<'a>(
         &'a self,
         group: &'a str,
         member: &'a str,
         value: Bytes,
         ttl: Duration,
-        limit: usize,
+        limits: GroupLimits,
     ) -> StateFuture<'a, ()>;
+
+    /// Replaces the record `expected` of a member by `value`, or makes the member when none is expected. `true` when its
+    /// record now is `value`, to expire after `ttl`: it was as expected, or just `value` already. `false` and nothing
+    /// changed when it is something else. The limits hold as in [`put_in_group`](Self::put_in_group).
+    fn replace_in_group<'a>(
+        &'a self,
+        group: &'a str,
+        member: &'a str,
+        expected: Option<&'a [u8]>,
+        value: Bytes,
+        ttl: Duration,
+        limits: GroupLimits,
+    ) -> StateFuture<'a, bool>;
 
     /// Reads the record of a member, sets its time to live anew, and counts as a use of it.
     fn get_in_group<'a>(&'a self, group: &'a str, member: &'a str, ttl: Duration) -> StateFuture<'a, Option<Bytes>>;
 
-    /// Removes a member with its record; `true` when there was one.
+    /// Removes a member with its record and its log; `true` when there was one.
     fn delete_in_group<'a>(&'a self, group: &'a str, member: &'a str) -> StateFuture<'a, bool>;
 
-    /// Appends an event to a log, within its limits, and publishes an empty message on the topic of the log's name.
-    /// `None`, and nothing appended nor published, when the log has had it already as `once` tells.
+    /// Removes all members whose names begin like this, with their records and logs.
+    fn delete_all_in_group<'a>(&'a self, group: &'a str, beginning: &'a str) -> StateFuture<'a, ()>;
+
+    /// Appends an event to the log of a member, within its limits and the group's, and publishes an empty message on the
+    /// topic [`log_topic`](super::log_topic). `None`, and nothing appended nor published, when the log has had it already as
+    /// `once` tells, or when there is no such member.
     fn append<'a>(
         &'a self,
-        log: &'a str,
+        group: &'a str,
+        member: &'a str,
         event: Bytes,
         once: Option<Once<'a>>,
         limits: LogLimits,
     ) -> StateFuture<'a, Option<EventId>>;
 
-    /// Reads the oldest events of a log that come after `after`, `max` of them at most. An unknown or expired log has none.
-    fn read_log<'a>(&'a self, log: &'a str, after: Option<EventId>, max: usize) -> StateFuture<'a, Vec<(EventId, Bytes)>>;
+    /// Reads the oldest events of a member's log that come after `after`, `max` of them at most. An unknown or expired log
+    /// has none.
+    fn read_log<'a>(
+        &'a self,
+        group: &'a str,
+        member: &'a str,
+        after: Option<EventId>,
+        max: usize,
+    ) -> StateFuture<'a, Vec<(EventId, Bytes)>>;
 
     /// Sends a message to all who subscribe to a topic now, on any replica. Nobody learns whether it arrives, and when a
     /// connection breaks it may arrive twice.

@@ -75,7 +75,7 @@ impl Tool for DeleteFile {
     async fn call(&self, cx: &CallContext, args: DeleteFileArgs) -> Result<ToolOutput<DeleteFileOutput>, Interrupted> {
         let removed = match self.remove(cx, &args, args.recursive).await? {
             Err(FileError::NotEmpty(_)) if cx.client().has_forms() => {
-                confirm(cx, &args.path)?;
+                confirm(cx, &args.path, &self.version(cx, &args.path).await?)?;
                 self.remove(cx, &args, true).await?
             }
             removed => removed,
@@ -101,14 +101,21 @@ impl DeleteFile {
         let DeleteFileArgs { path, if_match, .. } = args.clone();
         cx.run(move |flag| Ok(view.remove(&path, if_match.as_ref(), recursive, &|| flag.is_set()))).await
     }
+
+    async fn version(&self, cx: &CallContext, path: &TreePath) -> Result<Version, ToolError> {
+        let view = View::new(Arc::clone(&self.tree), Arc::clone(cx.principal()));
+        let path = path.clone();
+        cx.run(move |_| Ok(view.removable_version(&path)?)).await
+    }
 }
 
-/// Asks the user whether a folder may go with all its content.
-fn confirm(cx: &CallContext, path: &TreePath) -> Result<(), Interrupted> {
+/// Asks the user whether a folder may go with all its content. The answer is about this version of it: a yes is no leave to
+/// delete what is made under the same name later.
+fn confirm(cx: &CallContext, path: &TreePath, version: &Version) -> Result<(), Interrupted> {
     let question = Elicitation::form_of::<Confirmation>(format!(
         "The folder {path} is not empty. Delete it with everything in it? There is no way back."
     ));
-    let answer = cx.elicit("delete_content", &question)?;
+    let answer = cx.elicit(&format!("delete_content_{version}"), &question)?;
     if answer.accepted::<Confirmation>().is_some_and(|confirmation| confirmation.delete) {
         return Ok(());
     }

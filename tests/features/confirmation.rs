@@ -32,23 +32,37 @@ pub(crate) fn asker(world: &World, replica: usize, key: &str) -> McpClient {
     world.caller_at(replica, key).declaring(form())
 }
 
-/// Asks for the folder's end; gives the state.
-pub(crate) async fn ask(client: &McpClient) -> String {
+/// A question's key, and the state to answer it with.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    key: String,
+    state: String,
+}
+
+impl Asked {
+    fn with_state(&self, state: &str) -> Self {
+        Self { state: state.to_owned(), ..self.clone() }
+    }
+}
+
+/// Asks for the folder's end.
+pub(crate) async fn ask(client: &McpClient) -> Asked {
     let reply = client.call_tool("delete_file", json!({"path": "/full"})).await;
     let result = reply.result();
     assert_eq!(result["resultType"], "input_required", "{}", reply.text);
-    let question = &result["inputRequests"]["delete_content"];
+    let questions = result["inputRequests"].as_object().expect("questions");
+    let (key, question) = questions.iter().next().expect("a question");
     assert_eq!((&question["method"], &question["params"]["mode"]), (&json!("elicitation/create"), &json!("form")), "{question}");
     assert!(question["params"]["message"].as_str().expect("a question").contains("/full"), "{question}");
     assert_eq!(question["params"]["requestedSchema"]["properties"]["delete"]["type"], "boolean", "{question}");
     assert!(result.get("content").is_none(), "{}", reply.text);
-    result["requestState"].as_str().expect("a state").to_owned()
+    Asked { key: key.clone(), state: result["requestState"].as_str().expect("a state").to_owned() }
 }
 
-pub(crate) async fn answer(client: &McpClient, path: &str, state: &str, answer: Value) -> Reply {
+pub(crate) async fn answer(client: &McpClient, path: &str, Asked { key, state }: &Asked, answer: Value) -> Reply {
     let params = json!({
         "name": "delete_file", "arguments": {"path": path}, "requestState": state,
-        "inputResponses": {"delete_content": answer},
+        "inputResponses": {key: answer},
     });
     client.request("tools/call", params).await
 }
@@ -60,9 +74,9 @@ pub(crate) fn yes() -> Value {
 #[tokio::test]
 async fn an_answer_is_taken_by_another_replica() {
     let world = replicas();
-    let state = ask(&asker(&world, 0, ADA)).await;
+    let asked = ask(&asker(&world, 0, ADA)).await;
     assert!(world.at("/full/sub/b.md").exists(), "nothing happens before the answer");
-    let reply = answer(&asker(&world, 1, ADA), "/full", &state, yes()).await;
+    let reply = answer(&asker(&world, 1, ADA), "/full", &asked, yes()).await;
     assert!(!reply.is_tool_error() && reply.result()["resultType"] == "complete", "{}", reply.text);
     assert_eq!(reply.structured(), &json!({"path": "/full", "files": 2, "folders": 2}));
     assert!(!world.at("/full").exists() && world.at("/other/c.md").exists());
@@ -72,40 +86,77 @@ async fn an_answer_is_taken_by_another_replica() {
 async fn a_state_is_good_for_its_caller_and_call_alone() {
     let world = replicas();
     let (here, there) = (asker(&world, 0, ADA), asker(&world, 1, ADA));
-    let state = ask(&here).await;
-    let bob = answer(&asker(&world, 1, BOB), "/full", &state, yes()).await;
-    let elsewhere = answer(&there, "/other", &state, yes()).await;
+    let asked = ask(&here).await;
+    let bob = answer(&asker(&world, 1, BOB), "/full", &asked, yes()).await;
+    let elsewhere = answer(&there, "/other", &asked, yes()).await;
     let mut replies = vec![("another caller", bob), ("another path", elsewhere)];
+    let state = &asked.state;
     for at in [0, 10, state.len() / 2, state.len() - 1] {
         let mut bytes = state.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         let tampered = String::from_utf8(bytes).expect("ASCII");
-        replies.push(("a changed letter", answer(&there, "/full", &tampered, yes()).await));
+        replies.push(("a changed letter", answer(&there, "/full", &asked.with_state(&tampered), yes()).await));
     }
     for (what, text) in [("empty", ""), ("no base64", "!!"), ("cut off", &state[..20]), ("longer", &format!("{state}AAAA"))] {
-        replies.push((what, answer(&there, "/full", text, yes()).await));
+        replies.push((what, answer(&there, "/full", &asked.with_state(text), yes()).await));
     }
     for (what, reply) in &replies {
         assert_eq!((reply.status.as_u16(), reply.error_code()), (200, -32602), "{what}: {}", reply.text);
         assert_eq!(reply.error()["message"], replies[0].1.error()["message"], "{what}: no hint at what was wrong");
     }
     assert!(world.at("/full/a.md").exists() && world.at("/other/c.md").exists());
-    let reply = answer(&there, "/full", &state, yes()).await;
+    let reply = answer(&there, "/full", &asked, yes()).await;
     assert!(!reply.is_tool_error(), "the state itself is still good: {}", reply.text);
+}
+
+#[tokio::test]
+async fn a_yes_is_about_the_folder_as_it_was() {
+    let world = replicas();
+    let (here, there) = (asker(&world, 0, ADA), asker(&world, 1, ADA));
+    let asked = ask(&here).await;
+    assert!(!answer(&here, "/full", &asked, yes()).await.is_tool_error() && !world.at("/full").exists());
+    world.plant(&[("/full/new.md", "new")]);
+    for client in [&here, &there] {
+        let reply = answer(client, "/full", &asked, yes()).await;
+        assert_eq!(reply.result()["resultType"], "input_required", "another folder of the name: {}", reply.text);
+    }
+    let asked = ask(&here).await;
+    world.plant(&[("/full/newer.md", "newer")]);
+    let reply = answer(&there, "/full", &asked, yes()).await;
+    assert_eq!(reply.result()["resultType"], "input_required", "something has come into it: {}", reply.text);
+    assert!(world.at("/full/new.md").exists());
+    let asked = ask(&there).await;
+    assert!(!answer(&here, "/full", &asked, yes()).await.is_tool_error() && !world.at("/full").exists());
+}
+
+#[tokio::test]
+async fn answers_that_nobody_asked_for_are_not_sealed() {
+    let world = replicas();
+    let client = asker(&world, 0, ADA);
+    let junk = json!({
+        "name": "delete_file", "arguments": {"path": "/full"},
+        "inputResponses": {"junk": {"action": "accept", "content": {"x": "x".repeat(3_000_000)}}},
+    });
+    let reply = client.request("tools/call", junk).await;
+    let state = reply.result()["requestState"].as_str().expect("a state");
+    assert!(state.len() < 1_000, "{}", state.len());
+    let asked = ask(&client).await.with_state(state);
+    let reply = answer(&asker(&world, 1, ADA), "/full", &asked, yes()).await;
+    assert!(!reply.is_tool_error() && !world.at("/full").exists(), "{}", reply.text);
 }
 
 #[tokio::test]
 async fn only_a_yes_deletes() {
     let world = replicas();
     let client = asker(&world, 0, ADA);
-    let state = ask(&client).await;
+    let asked = ask(&client).await;
     for no in [
         json!({"action": "decline"}),
         json!({"action": "cancel"}),
         json!({"action": "decline", "content": {"delete": true}}),
         json!({"action": "accept", "content": {"delete": false}}),
     ] {
-        let reply = answer(&client, "/full", &state, no.clone()).await;
+        let reply = answer(&client, "/full", &asked, no.clone()).await;
         assert!(reply.is_tool_error() && reply.content(0).contains("did not agree"), "{no}: {}", reply.text);
     }
     for nonsense in [
@@ -116,7 +167,7 @@ async fn only_a_yes_deletes() {
         json!(["accept", {"delete": true}]),
         json!(null),
     ] {
-        let reply = answer(&client, "/full", &state, nonsense.clone()).await;
+        let reply = answer(&client, "/full", &asked, nonsense.clone()).await;
         assert_eq!(
             reply.result()["resultType"],
             "input_required",
@@ -126,7 +177,7 @@ async fn only_a_yes_deletes() {
     }
     for malformed in [json!([]), json!("yes"), json!(1)] {
         let params = json!({
-            "name": "delete_file", "arguments": {"path": "/full"}, "requestState": state, "inputResponses": malformed,
+            "name": "delete_file", "arguments": {"path": "/full"}, "requestState": asked.state, "inputResponses": malformed,
         });
         let reply = client.request("tools/call", params).await;
         assert_eq!((reply.status.as_u16(), reply.error_code()), (400, -32602), "{malformed}: {}", reply.text);

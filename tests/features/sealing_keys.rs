@@ -22,8 +22,8 @@ fn replicas(keys: &[&[u8]]) -> World {
 /// Does the replica `there` take what `here` has sealed?
 async fn takes(world: &World, here: usize, there: usize) -> bool {
     world.plant(&[("/full/a.md", "a")]);
-    let state = ask(&asker(world, here, ADA)).await;
-    let reply = answer(&asker(world, there, ADA), "/full", &state, yes()).await;
+    let asked = ask(&asker(world, here, ADA)).await;
+    let reply = answer(&asker(world, there, ADA), "/full", &asked, yes()).await;
     let taken = reply.messages[0].get("result").is_some();
     assert_eq!(taken, !world.at("/full").exists(), "{}", reply.text);
     assert!(taken || reply.error_code() == -32602, "{}", reply.text);

@@ -12,7 +12,7 @@ use pressmark::auth::{Denied, Principal, ScopeSet};
 use pressmark::call::{Caller, Content, Lanes, ToolError, ToolErrorKind};
 use pressmark::files::{MountSpec, Tree, View};
 use pressmark::path::TreePath;
-use pressmark::state::{Cursors, EventId, LogLimits, MemoryState, Once, SharedState, StateFuture, Subscription};
+use pressmark::state::{Cursors, EventId, GroupLimits, LogLimits, MemoryState, Once, SharedState, StateFuture, Subscription};
 use pressmark::tools::{GetFileInfo, ReadFile, ToolRegistry, ToolResult};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -254,9 +254,21 @@ impl SharedState for CountingState {
         member: &'a str,
         value: Bytes,
         ttl: Duration,
-        limit: usize,
+        limits: GroupLimits,
     ) -> StateFuture<'a, ()> {
-        self.counted().put_in_group(group, member, value, ttl, limit)
+        self.counted().put_in_group(group, member, value, ttl, limits)
+    }
+
+    fn replace_in_group<'a>(
+        &'a self,
+        group: &'a str,
+        member: &'a str,
+        expected: Option<&'a [u8]>,
+        value: Bytes,
+        ttl: Duration,
+        limits: GroupLimits,
+    ) -> StateFuture<'a, bool> {
+        self.counted().replace_in_group(group, member, expected, value, ttl, limits)
     }
 
     fn get_in_group<'a>(&'a self, group: &'a str, member: &'a str, ttl: Duration) -> StateFuture<'a, Option<Bytes>> {
@@ -267,18 +279,29 @@ impl SharedState for CountingState {
         self.counted().delete_in_group(group, member)
     }
 
+    fn delete_all_in_group<'a>(&'a self, group: &'a str, beginning: &'a str) -> StateFuture<'a, ()> {
+        self.counted().delete_all_in_group(group, beginning)
+    }
+
     fn append<'a>(
         &'a self,
-        log: &'a str,
+        group: &'a str,
+        member: &'a str,
         event: Bytes,
         once: Option<Once<'a>>,
         limits: LogLimits,
     ) -> StateFuture<'a, Option<EventId>> {
-        self.counted().append(log, event, once, limits)
+        self.counted().append(group, member, event, once, limits)
     }
 
-    fn read_log<'a>(&'a self, log: &'a str, after: Option<EventId>, max: usize) -> StateFuture<'a, Vec<(EventId, Bytes)>> {
-        self.counted().read_log(log, after, max)
+    fn read_log<'a>(
+        &'a self,
+        group: &'a str,
+        member: &'a str,
+        after: Option<EventId>,
+        max: usize,
+    ) -> StateFuture<'a, Vec<(EventId, Bytes)>> {
+        self.counted().read_log(group, member, after, max)
     }
 
     fn publish<'a>(&'a self, topic: &'a str, message: Bytes) -> StateFuture<'a, ()> {

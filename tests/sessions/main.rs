@@ -8,6 +8,7 @@ mod asking;
 mod batches;
 mod cancelling;
 mod credentials;
+mod keeping;
 mod lifecycle;
 mod listening;
 mod streaming;

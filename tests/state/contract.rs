@@ -40,8 +40,8 @@ async fn redis_holds_it_and_every_key_expires() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_no_more_than_the_documented_rights_holds_it() {
-    let rights = "+get +set +getex +del +eval +exists +pexpire +pttl +zadd +zcard +zrange +zrem +xadd +xrange +publish \
-                  +subscribe +unsubscribe +ping +hello";
+    let rights = "+get +set +getex +del +eval +exists +pexpire +pttl +strlen +zadd +zcard +zrange +zrem \
+                  +hexists +hget +hlen +hset +xadd +xdel +xlen +xrange +publish +subscribe +unsubscribe +ping +hello";
     let server = RedisServer::start_with(&[&format!("user limited on >secret ~* &* {rights}")]);
     let (first, second) = connect_twice(&format!("redis://limited:secret@127.0.0.1:{}", server.port())).await;
     hold(&first, &second).await;

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use pressmark::state::{LogLimits, Once, SharedState, member_key};
+use pressmark::state::{GroupLimits, LogLimits, Once, SharedState, member_key};
 use tokio::time::sleep;
 
-use super::logs::{LIMITS, read};
+use super::logs::{LIMITS, MEMBER, begin, read};
 use super::support::redis::{RedisCluster, RedisServer};
 use super::{TTL, connect};
 
@@ -100,12 +100,23 @@ async fn each_operation_is_one_round_trip() {
     asked("delete_if", Box::pin(async { state.delete_if(key, b"value").await.is_ok() })).await;
     asked("put_if_absent", Box::pin(async { state.put_if_absent(key, value(), TTL).await.is_ok() })).await;
     asked("delete", Box::pin(async { state.delete(key).await.is_ok() })).await;
-    asked("put_in_group", Box::pin(async { state.put_in_group("group", key, value(), TTL, 1).await.is_ok() })).await;
+    asked(
+        "put_in_group",
+        Box::pin(async { state.put_in_group("group", key, value(), TTL, GroupLimits::members(1)).await.is_ok() }),
+    )
+    .await;
+    let most = GroupLimits::members(1);
+    asked(
+        "replace_in_group",
+        Box::pin(async { state.replace_in_group("group", key, Some(b"value"), value(), TTL, most).await.is_ok() }),
+    )
+    .await;
     asked("get_in_group", Box::pin(async { state.get_in_group("group", key, TTL).await.is_ok() })).await;
     asked("delete_in_group", Box::pin(async { state.delete_in_group("group", key).await.is_ok() })).await;
+    asked("delete_all_in_group", Box::pin(async { state.delete_all_in_group("group", key).await.is_ok() })).await;
     let once = Some(Once { field: "field", value: "value" });
-    asked("append", Box::pin(async { state.append("log", value(), once, LIMITS).await.is_ok() })).await;
-    asked("read_log", Box::pin(async { state.read_log("log", None, 10).await.is_ok() })).await;
+    asked("append", Box::pin(async { state.append("log", MEMBER, value(), once, LIMITS).await.is_ok() })).await;
+    asked("read_log", Box::pin(async { state.read_log("log", MEMBER, None, 10).await.is_ok() })).await;
     asked("publish", Box::pin(async { state.publish("topic", value()).await.is_ok() })).await;
     asked("check", Box::pin(async { state.check().await.is_ok() })).await;
     // The first subscription makes a connection.
@@ -129,20 +140,21 @@ async fn what_was_won_or_appended_stays_so_when_the_answer_is_lost() {
     assert!(wire.has_lost_it());
 
     let (log, once) = ("pressmark:log", Some(Once { field: "field", value: "value" }));
+    begin(&state, log).await;
     let mut ids = Vec::new();
     for once in [None, once] {
         wire.lose_the_next_answer();
-        ids.push(state.append(log, value("event"), once, LIMITS).await.expect("an answer").expect("it is new"));
+        ids.push(state.append(log, MEMBER, value("event"), once, LIMITS).await.expect("an answer").expect("it is new"));
         assert!(wire.has_lost_it());
     }
     wire.lose_the_next_answer();
-    assert_eq!(state.append(log, value("event"), once, LIMITS).await.expect("an answer"), None);
+    assert_eq!(state.append(log, MEMBER, value("event"), once, LIMITS).await.expect("an answer"), None);
     let read: Vec<_> = read(&state, log, None).await.into_iter().map(|(id, _)| id).collect();
     assert_eq!(read, ids);
 
     for member in ["a", "b", "c"] {
         wire.lose_the_next_answer();
-        state.put_in_group("pressmark:group", member, value("record"), TTL, 2).await.expect("a write");
+        state.put_in_group("pressmark:group", member, value("record"), TTL, GroupLimits::members(2)).await.expect("a write");
         assert!(wire.has_lost_it());
     }
     assert_eq!(state.get(&member_key("pressmark:group", "a")).await.expect("a read"), None);
@@ -151,13 +163,14 @@ async fn what_was_won_or_appended_stays_so_when_the_answer_is_lost() {
 
 /// Appends while connections are killed all the time: what succeeded is there once, what failed at most once.
 async fn survives_killing(state: &dyn SharedState, servers: &[&RedisServer]) {
-    let limits = LogLimits { max_events: 10_000, ttl: TTL };
+    let limits = LogLimits { max_events: 10_000, ..LIMITS };
+    begin(state, "pressmark:log:killed").await;
     let work = async {
         let tasks = (0..8).map(|task| async move {
             let mut done = Vec::new();
             for number in 0..150 {
                 let event = format!("{task}-{number}");
-                let answer = state.append("pressmark:log:killed", Bytes::from(event.clone()), None, limits).await;
+                let answer = state.append("pressmark:log:killed", MEMBER, Bytes::from(event.clone()), None, limits).await;
                 done.push((event, answer.map(|id| id.expect("it is new"))));
                 sleep(Duration::from_millis(2)).await;
             }

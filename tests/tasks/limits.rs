@@ -45,6 +45,45 @@ async fn another_callers_task_is_unknown() {
 }
 
 #[tokio::test]
+async fn to_who_has_fewer_rights_than_a_task_it_is_unknown() {
+    let redis = RedisServer::start();
+    let (wide, narrow) = (keys(&[("pm_ada", "files")]), keys(&[("pm_ada", "files:read:/team/**")]));
+    let settings = |keys: &NamedTempFile| Settings {
+        state: Some(redis.url()),
+        api_keys: Some(keys.path().to_owned()),
+        ..Settings::default()
+    };
+    let ((one, _), (two, _)) = (server(settings(&wide)).await, server(settings(&narrow)).await);
+    let (more, less) = (client(&one.url, "pm_ada"), client(&two.url, "pm_ada"));
+    let (done, asking) =
+        (start_id(&more, "slow", json!({"milliseconds": 10})).await, start_id(&more, "confirm", json!({})).await);
+    until(&more, &done, "completed").await;
+    until(&more, &asking, "input_required").await;
+    for (name, id) in [("tasks/get", &done), ("tasks/get", &asking), ("tasks/update", &asking), ("tasks/cancel", &asking)] {
+        let refused = less.request(name, json!({"taskId": id, "inputResponses": {"sure": {"action": "decline"}}})).await;
+        assert_eq!(refused.error_code(), -32602, "{name}: {}", refused.text);
+    }
+    until(&more, &asking, "input_required").await;
+    let own = start_id(&less, "slow", json!({"milliseconds": 10})).await;
+    until(&more, &own, "completed").await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn answers_that_nobody_asked_for_are_not_kept_with_a_task() {
+    let (server, _) = server(Settings::default()).await;
+    let client = client(&server.url, TOKEN);
+    let params = json!({
+        "name": "slow", "arguments": {"milliseconds": 10},
+        "inputResponses": {"junk": {"action": "accept", "content": {"x": "x".repeat(1_000_000)}}},
+    });
+    let reply = client.request("tools/call", params).await;
+    assert_eq!((reply.content(0), &reply.result()["resultType"]), ("waited 10 ms", &json!("complete")), "answered when done");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_task_ends_with_its_time_and_leaves_nothing_behind() {
     let redis = RedisServer::start();
     let settings = Settings { state: Some(redis.url()), task_ttl: Some("1500ms".to_owned()), ..Settings::default() };

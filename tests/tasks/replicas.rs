@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use pressmark::config::Settings;
 use serde_json::json;
 
-use super::calls::{Replica, accept, cancel, eventually, get, start_id, until, update};
+use super::calls::{Replica, accept, cancel, eventually, get, method, start_id, until, update};
 use super::limits::keys;
 use super::listening::{detailed, listen, to_the_end};
 use super::support::redis::RedisServer;
@@ -95,7 +95,7 @@ async fn answers_wait_for_no_replica() {
 }
 
 #[tokio::test]
-async fn rights_are_those_of_the_one_who_looks() {
+async fn a_task_goes_on_for_those_alone_who_have_its_rights() {
     let (redis, counts) = (RedisServer::start(), Counts::default());
     let (wide, narrow) = (keys(&[("pm_ada", "files")]), keys(&[("pm_ada", "files:read")]));
     let settings = |keys: &tempfile::NamedTempFile| Settings {
@@ -108,10 +108,17 @@ async fn rights_are_those_of_the_one_who_looks() {
     let id = start_id(&one.client, "append", json!({"milliseconds": 60_000})).await;
     eventually("started", || counts.started() == 1).await;
     one.kill();
-    let failed = until(&other.client, &id, "failed").await;
-    assert_eq!(failed["error"]["code"], 403, "{failed}");
-    assert_eq!(failed["error"]["data"], json!({"requiredScopes": ["files:write"]}));
+    // Longer than the lease of the replica that died.
+    for _ in 0..14 {
+        assert_eq!(method(&other.client, "tasks/get", &id).await.error_code(), -32602);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let third = Replica::start_for(settings(&wide), &counts, "pm_ada").await;
+    let failed = until(&third.client, &id, "failed").await;
+    let text = failed["error"]["message"].as_str().expect("a text");
+    assert!(text.contains("ended in the middle"), "nobody ended it for want of rights: {text}");
     other.stop().await;
+    third.stop().await;
 }
 
 #[tokio::test]

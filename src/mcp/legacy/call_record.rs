@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::event::StreamName;
+use crate::auth::ScopeSet;
 use crate::call::{Answers, InputRequest, InputRequests};
 use crate::mcp::{ProtocolVersion, RequestId};
 
@@ -14,6 +15,10 @@ pub(super) struct CallRecord {
     pub(super) request: RequestId,
     /// Which use of the request id this is.
     pub(super) nonce: u32,
+    /// The message that began it, as [`essence`](super::essence) left it.
+    pub(super) message: String,
+    /// With which rights it runs: who has less is neither shown anything of it nor may answer it.
+    pub(super) scopes: ScopeSet,
     /// The tool, where it is one that is called.
     pub(super) tool: Option<String>,
     pub(super) phase: Phase,
@@ -53,10 +58,12 @@ pub(super) struct QuestionId {
 
 impl CallRecord {
     /// A call that has just begun.
-    pub(super) fn new(request: &RequestId, tool: Option<String>) -> Self {
+    pub(super) fn new(request: &RequestId, message: String, scopes: ScopeSet, tool: Option<String>) -> Self {
         Self {
             request: request.clone(),
             nonce: rand::random(),
+            message,
+            scopes,
             tool,
             phase: Phase::Running(rand::random()),
             round: 0,
@@ -141,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_question_is_answered_once_and_in_its_round() {
-        let mut record = CallRecord::new(&request("7"), None);
+        let mut record = CallRecord::new(&request("7"), String::new(), ScopeSet::default(), None);
         let stream = StreamName::Call { call: super::super::event::CallName::of(&request("7")), nonce: record.nonce };
         let question = |key: &str, round| QuestionId { stream: stream.clone(), round, key: key.to_owned() };
         let asked = InputRequest { method: "roots/list".to_owned(), params: json!({}) };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Session;
-use super::calls::{Calls, log_name};
+use super::calls::Calls;
 use super::event::{Event, EventName, Sent, StreamName};
 use super::event_log::EventLog;
 use super::runner::Found;
@@ -50,8 +50,7 @@ impl CallStream {
         stream: StreamName,
         after: Option<EventId>,
     ) -> Result<Self, StateError> {
-        let name = log_name(session, &stream);
-        let log = EventLog::follow(Arc::clone(calls.state()), name, after.unwrap_or(EventLog::START)).await?;
+        let log = EventLog::follow(Arc::clone(calls.state()), session, stream.clone(), after.unwrap_or(EventLog::START)).await?;
         let now = Instant::now();
         Ok(Self {
             calls: calls.clone(),
@@ -127,7 +126,8 @@ impl CallStream {
         }
         self.ended = true;
         let lost = || {
-            let error = McpError::Unavailable("the request was lost with the shared state; repeat it".to_owned());
+            let error =
+                McpError::Unavailable("the request was forgotten, as when there are too many of them; repeat it".to_owned());
             // The last event has been sent under its own id: a client may pass over what it has had.
             let EventId { ms, seq } = self.log.position();
             let id = EventName { stream: self.stream.clone(), event: EventId { ms, seq: seq.saturating_add(1) } };

@@ -11,25 +11,26 @@ use tower::util::BoxCloneSyncService;
 
 use super::call_record::{CallRecord, Phase, QuestionId};
 use super::call_stream::CallStream;
+use super::essence::essence;
 use super::event::{CallName, Event, StreamName};
 use super::get_stream::GetStream;
+use super::kept::{KEPT, stream_limits};
 use super::run::{Run, Step};
 use super::runner::Held;
 use super::signals::Signals;
 use super::{EventName, Session, Sessions};
 use crate::auth::Principal;
-use crate::call::{Answers, Caller, Reports};
+use crate::call::{Answers, Caller, Reports, ToolError, ToolErrorKind};
 use crate::mcp::{Features, McpError, McpResult, Method, Named, ReportNotifications, Request, RequestId, ResultWriter, Retry};
-use crate::state::{Lease, LogLimits, Once, SharedState, StateError, member_key};
+use crate::state::{Lease, Once, SharedState, StateError};
+use crate::tools::ToolResult;
 
 /// Reports that may wait to be written; more are dropped.
 const REPORT_BUFFER: usize = 64;
-/// Calls of one session that stream or wait, at most; with one more, the one that was unused for longest is forgotten.
-const MAX_CALLS: usize = 128;
-/// Events of one stream that are kept.
-const MAX_EVENTS: usize = 1_000;
+/// Of a call's record when it begins to stream, most of which are its arguments.
+const MAX_RECORD_BYTES: usize = 64 * 1024;
 /// What a call may have been answered, in bytes.
-const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// Changes of one call that race are tried again so often.
 const ATTEMPTS: usize = 20;
 /// Marks the end of a stream, of which there is one.
@@ -112,19 +113,19 @@ impl Calls {
                             tokio::spawn(self.clone().drive(held, run, Some(step), stop));
                             return Answered::Stream(stream);
                         }
-                        Err(error) => {
-                            tracing::debug!(%error, "a call goes on without a stream");
+                        Err(refusal) => {
+                            tracing::debug!("a call goes on without a stream");
                             if let Step::Ended(_) = step {
-                                return Answered::Whole(Err(error));
+                                return Answered::Whole(*refusal);
                             }
-                            refused = Some(error);
+                            refused = Some(refusal);
                         }
                     }
                 }
                 // Without a stream reports go nowhere.
                 Step::Message(_) | Step::Close(_) => {}
                 Step::Ended(Ok(McpResult::InputRequired { .. })) => {
-                    return Answered::Whole(Err(refused.unwrap_or(McpError::Internal)));
+                    return Answered::Whole(refused.map_or(Err(McpError::Internal), |refusal| *refusal));
                 }
                 Step::Ended(outcome) => return Answered::Whole(outcome),
             }
@@ -153,7 +154,7 @@ impl Calls {
     ) -> Result<Option<CallStream>, StateError> {
         let StreamName::Call { call, nonce } = last.stream else { return Ok(None) };
         let Some((record, _)) = self.load(session, call).await? else { return Ok(None) };
-        if record.nonce != nonce {
+        if record.nonce != nonce || !principal.scopes.covers(&record.scopes) {
             return Ok(None);
         }
         let stream = CallStream::open(self, session, principal, record.request, last.stream.clone(), Some(last.event)).await?;
@@ -189,7 +190,7 @@ impl Calls {
         let StreamName::Call { call, .. } = question.stream else { return Ok(()) };
         for _ in 0..ATTEMPTS {
             let Some((mut record, stored)) = self.load(session, call).await? else { return Ok(()) };
-            if !record.waits_for(&question) {
+            if !record.waits_for(&question) || !principal.scopes.covers(&record.scopes) {
                 return Ok(());
             }
             let refused = match &answer {
@@ -254,7 +255,7 @@ impl Calls {
         (self.0.features.notifier.teller())(json!({ "stop": name }));
     }
 
-    /// Begins to keep a call that this replica runs.
+    /// Begins to keep a call that this replica runs; or says how it is answered when it would have to be kept and cannot.
     async fn keep(
         &self,
         session: &Arc<Session>,
@@ -262,23 +263,26 @@ impl Calls {
         id: &RequestId,
         tool: Option<String>,
         message: Bytes,
-    ) -> Result<(Held, CallStream), McpError> {
+    ) -> Result<(Held, CallStream), Box<Result<McpResult, McpError>>> {
         let call = CallName::of(id);
-        let away = |error: StateError| McpError::Unavailable(format!("{error}; repeat the request"));
+        let away = |error: StateError| Box::new(Err(McpError::Unavailable(format!("{error}; repeat the request"))));
         if let Some((record, _)) = self.load(session, call).await.map_err(away)?
             && record.phase != Phase::Done
         {
-            return Err(McpError::InvalidRequest("a request with this id is still under way in this session".to_owned()));
+            let problem = "a request with this id is still under way in this session";
+            return Err(Box::new(Err(McpError::InvalidRequest(problem.to_owned()))));
         }
-        let record = CallRecord::new(id, tool);
+        let message = essence(&message).ok_or_else(|| Box::new(Err(McpError::Internal)))?;
+        let record = CallRecord::new(id, message, principal.scopes.clone(), tool);
         let stream = StreamName::Call { call, nonce: record.nonce };
         let stored = record.write();
+        if stored.len() > MAX_RECORD_BYTES {
+            return Err(Box::new(too_large(&record, stored.len())));
+        }
         let kept = async {
-            let lease = Lease::take(self.state(), lease_key(session, &stream)).await?;
+            let lease = Lease::take(self.state(), session.lease_key(&stream)).await?;
             let held = Self::hold(session, principal, record, stored.clone(), lease);
-            let (group, ttl) = (session.key("calls"), self.ttl());
-            self.state().put_in_group(&group, &message_name(call), message, ttl, 2 * MAX_CALLS).await?;
-            self.state().put_in_group(&group, &call.to_string(), stored, ttl, 2 * MAX_CALLS).await?;
+            self.state().put_in_group(&session.kept, &session.call_member(call), stored, self.ttl(), KEPT).await?;
             Ok((held, CallStream::open(self, session, principal, id.clone(), stream, None).await?))
         };
         kept.await.map_err(away)
@@ -316,13 +320,8 @@ impl Calls {
 
     /// A call's record, and how it is stored.
     pub(super) async fn load(&self, session: &Session, call: CallName) -> Result<Option<(CallRecord, Bytes)>, StateError> {
-        let stored = self.state().get_in_group(&session.key("calls"), &call.to_string(), self.ttl()).await?;
+        let stored = self.state().get_in_group(&session.kept, &session.call_member(call), self.ttl()).await?;
         Ok(stored.and_then(|stored| Some((CallRecord::read(&stored)?, stored))))
-    }
-
-    /// The message that began a call.
-    pub(super) async fn message(&self, session: &Session, call: CallName) -> Result<Option<Bytes>, StateError> {
-        self.state().get_in_group(&session.key("calls"), &message_name(call), self.ttl()).await
     }
 
     /// Changes a call's record, unless it has changed meanwhile.
@@ -333,8 +332,8 @@ impl Calls {
         stored: &[u8],
         record: &CallRecord,
     ) -> Result<bool, StateError> {
-        let key = member_key(&session.key("calls"), &call.to_string());
-        self.state().replace(&key, stored, record.write(), self.ttl()).await
+        let member = session.call_member(call);
+        self.state().replace_in_group(&session.kept, &member, Some(stored), record.write(), self.ttl(), KEPT).await
     }
 
     pub(super) async fn append(
@@ -344,8 +343,8 @@ impl Calls {
         event: &Event,
         once: Option<Once<'_>>,
     ) -> Result<bool, StateError> {
-        let limits = LogLimits { max_events: MAX_EVENTS, ttl: self.ttl() };
-        Ok(self.state().append(&log_name(session, stream), event.encode(), once, limits).await?.is_some())
+        let (member, limits) = (session.stream_member(stream), stream_limits(self.ttl()));
+        Ok(self.state().append(&session.kept, &member, event.encode(stream), once, limits).await?.is_some())
     }
 }
 
@@ -355,21 +354,19 @@ impl std::fmt::Debug for Calls {
     }
 }
 
-pub(super) fn log_name(session: &Session, stream: &StreamName) -> String {
-    session.key(&format!("stream:{stream}"))
-}
-
-pub(super) fn lease_key(session: &Session, stream: &StreamName) -> String {
-    session.key(&format!("lease:{stream}"))
-}
-
 /// What a call of this id waits as to be cancelled.
 pub(super) fn call_signal(session: &Session, id: &RequestId) -> String {
     format!("{}{}/", session.name(), CallName::of(id))
 }
 
-fn message_name(call: CallName) -> String {
-    format!("{call}-message")
+/// How a call is answered that asks something and is too large to wait for the answer.
+fn too_large(record: &CallRecord, bytes: usize) -> Result<McpResult, McpError> {
+    let problem = format!("this call asks its user, and for that it may have at most {MAX_RECORD_BYTES} bytes; it has {bytes}");
+    let message = format!("{problem}; send less at once");
+    match &record.tool {
+        Some(_) => Ok(McpResult::CallTool(ToolResult::from(ToolError::new(ToolErrorKind::TooLarge, message)))),
+        None => Err(McpError::InvalidParams(message)),
+    }
 }
 
 fn tool_name(method: &Method<Named>) -> Option<String> {

@@ -90,7 +90,18 @@ impl EventName {
 }
 
 impl Event {
-    pub(super) fn encode(&self) -> Bytes {
+    /// As an entry of a log.
+    pub(super) fn encode(&self, stream: &StreamName) -> Bytes {
+        [&stream.mark()[..], &self.encode_unmarked()].concat().into()
+    }
+
+    /// `None` for an event of another stream, or what a newer version of the program may have written.
+    pub(super) fn decode(bytes: &Bytes, stream: &StreamName) -> Option<Self> {
+        let mark = stream.mark();
+        bytes.starts_with(&mark).then(|| Self::decode_unmarked(&bytes.slice(mark.len()..)))?
+    }
+
+    fn encode_unmarked(&self) -> Bytes {
         let (tag, payload): (u8, &[u8]) = match self {
             Self::Message(message) => (b'm', message),
             Self::Last(message) => (b'l', message),
@@ -105,8 +116,7 @@ impl Event {
         bytes.into()
     }
 
-    /// `None` for what a newer version of the program may have written.
-    pub(super) fn decode(bytes: &Bytes) -> Option<Self> {
+    fn decode_unmarked(bytes: &Bytes) -> Option<Self> {
         let payload = bytes.get(1..).map(|_| bytes.slice(1..))?;
         let number = || std::str::from_utf8(&payload).ok()?.parse().ok();
         Some(match bytes[0] {
@@ -118,6 +128,16 @@ impl Event {
             b'o' => Self::Owner,
             _ => return None,
         })
+    }
+}
+
+impl StreamName {
+    /// Begins each event: the streams of a request id that is used again are in one log.
+    fn mark(&self) -> [u8; 4] {
+        match self {
+            Self::Get => [0; 4],
+            Self::Call { nonce, .. } => nonce.to_be_bytes(),
+        }
     }
 }
 
@@ -217,10 +237,13 @@ mod tests {
             Event::Wake,
             Event::Owner,
         ] {
-            assert_eq!(Event::decode(&event.encode()), Some(event));
+            let (stream, other) =
+                (StreamName::Call { call: CallName(1), nonce: 7 }, StreamName::Call { call: CallName(1), nonce: 8 });
+            let entry = event.encode(&stream);
+            assert_eq!((Event::decode(&entry, &stream), Event::decode(&entry, &other)), (Some(event), None));
         }
-        for wrong in ["", "x", "c", "c-1"] {
-            assert_eq!(Event::decode(&Bytes::from(wrong)), None, "{wrong}");
+        for wrong in ["", "\0", "\0\0\0\0", "\0\0\0\0x", "\0\0\0\0c", "\0\0\0\0c-1"] {
+            assert_eq!(Event::decode(&Bytes::from(wrong), &StreamName::Get), None, "{wrong}");
         }
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::event::Event;
-use crate::state::{EventId, SharedState, StateError, Subscription};
+use super::Session;
+use super::event::{Event, StreamName};
+use crate::state::{EventId, SharedState, StateError, Subscription, log_topic};
 
 /// Events read at once.
 const BATCH: usize = 64;
@@ -15,7 +16,9 @@ const BATCH: usize = 64;
 #[derive(Debug)]
 pub(super) struct EventLog {
     state: Arc<dyn SharedState>,
-    name: String,
+    group: String,
+    member: String,
+    stream: StreamName,
     subscription: Subscription,
     /// The event that was given last.
     after: EventId,
@@ -30,10 +33,16 @@ impl EventLog {
     /// Before the first event of any log.
     pub(super) const START: EventId = EventId { ms: 0, seq: 0 };
 
-    /// Follows a log from after this event.
-    pub(super) async fn follow(state: Arc<dyn SharedState>, name: String, after: EventId) -> Result<Self, StateError> {
-        let subscription = state.subscribe(&name).await?;
-        Ok(Self { state, name, subscription, after, batch: VecDeque::new(), behind: true, caught_up: false })
+    /// Follows the log of a stream from after this event.
+    pub(super) async fn follow(
+        state: Arc<dyn SharedState>,
+        session: &Session,
+        stream: StreamName,
+        after: EventId,
+    ) -> Result<Self, StateError> {
+        let (group, member) = (session.kept.clone(), session.stream_member(&stream));
+        let subscription = state.subscribe(&log_topic(&group, &member)).await?;
+        Ok(Self { state, group, member, stream, subscription, after, batch: VecDeque::new(), behind: true, caught_up: false })
     }
 
     /// The next event, with its id. Dropping the future loses none.
@@ -53,7 +62,7 @@ impl EventLog {
         loop {
             if let Some((id, event)) = self.batch.pop_front() {
                 self.after = id;
-                if let Some(event) = Event::decode(&event) {
+                if let Some(event) = Event::decode(&event, &self.stream) {
                     return Ok(Some((id, event)));
                 }
                 continue;
@@ -61,7 +70,7 @@ impl EventLog {
             if !self.behind {
                 return Ok(None);
             }
-            let read = self.state.read_log(&self.name, Some(self.after), BATCH).await?;
+            let read = self.state.read_log(&self.group, &self.member, Some(self.after), BATCH).await?;
             if read.is_empty() {
                 self.behind = false;
                 self.caught_up = true;

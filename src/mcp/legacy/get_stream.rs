@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Session;
-use super::calls::{Calls, log_name};
+use super::calls::Calls;
 use super::event::{Event, EventName, Sent, StreamName};
 use super::event_log::EventLog;
 use super::signals::Stop;
@@ -64,10 +64,10 @@ impl GetStream {
         after: Option<EventId>,
     ) -> Result<Self, StateError> {
         let stop = calls.0.signals.wait_as(format!("{}get/follower", session.name()));
-        let name = log_name(session, &StreamName::Get);
         // Whichever connection has the stream loses it.
+        calls.0.sessions.begin_get_stream(session).await?;
         let own = calls.0.sessions.append_to_get_stream(session, &Event::Owner, None).await?.unwrap_or(EventLog::START);
-        let log = EventLog::follow(Arc::clone(calls.state()), name, after.unwrap_or(own)).await?;
+        let log = EventLog::follow(Arc::clone(calls.state()), session, StreamName::Get, after.unwrap_or(own)).await?;
         let caller = Caller { capabilities: Arc::clone(&session.capabilities), ..Caller::new(Arc::clone(principal)) };
         let features = &calls.0.features;
         let lists = features.notifier.lists();
@@ -111,6 +111,8 @@ impl GetStream {
                 biased;
                 () = self.stop.told() => return None,
                 event = self.log.next() => match event {
+                    // A connection with other rights may have been told of more.
+                    Ok((_, Event::Message(message))) if !self.may_be_told(&message) => Ok(()),
                     Ok((id, Event::Message(message))) => {
                         self.idle_at = Instant::now() + IDLE_EVERY;
                         return Some(Sent::Message { id: EventName { stream: StreamName::Get, event: id }, message });
@@ -137,6 +139,7 @@ impl GetStream {
                     if let Ok(false) = self.calls.0.sessions.keep(&self.session).await {
                         return None;
                     }
+                    let _ = self.calls.0.sessions.begin_get_stream(&self.session).await;
                     return Some(Sent::Idle);
                 }
             };
@@ -164,6 +167,12 @@ impl GetStream {
             self.tell_update(&uri, current).await;
         }
         Ok(())
+    }
+
+    /// Is this about no resource, or about one that this very connection watches?
+    fn may_be_told(&self, message: &[u8]) -> bool {
+        let about = serde_json::from_slice::<Value>(message).unwrap_or_default();
+        about["params"]["uri"].as_str().is_none_or(|uri| self.watched.contains_key(uri))
     }
 
     /// Tells of a version of a resource, unless the session has been told of it, by whichever replica.

@@ -8,9 +8,11 @@
 mod call_record;
 mod call_stream;
 mod calls;
+mod essence;
 mod event;
 mod event_log;
 mod get_stream;
+mod kept;
 mod run;
 mod runner;
 mod session;

@@ -8,8 +8,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::Session;
 use super::call_record::{CallRecord, Phase, QuestionId};
-use super::calls::{Calls, END, call_signal, lease_key};
+use super::calls::{Calls, END, call_signal};
 use super::event::{CallName, Event, StreamName};
+use super::kept::KEPT;
 use super::run::{Run, Step};
 use super::signals::Stop;
 use crate::auth::Principal;
@@ -76,7 +77,8 @@ impl Calls {
         let call = CallName::of(&request);
         Held {
             session: Arc::clone(session),
-            principal: Arc::clone(principal),
+            // Whoever goes on with it may be allowed more by now.
+            principal: Arc::new(Principal { scopes: record.scopes.clone(), ..(**principal).clone() }),
             stream: StreamName::Call { call, nonce: record.nonce },
             call,
             request,
@@ -136,7 +138,7 @@ impl Calls {
         stream: &StreamName,
     ) -> Result<Found, StateError> {
         let StreamName::Call { call, nonce } = *stream else { return Ok(Found::Gone) };
-        let Some(lease) = Lease::take(self.state(), lease_key(session, stream)).await? else { return Ok(Found::Running) };
+        let Some(lease) = Lease::take(self.state(), session.lease_key(stream)).await? else { return Ok(Found::Running) };
         let found = match self.load(session, call).await?.filter(|(record, _)| record.nonce == nonce) {
             None => Found::Gone,
             Some((record, _)) if record.phase == Phase::Done => Found::Done,
@@ -187,12 +189,7 @@ impl Calls {
     }
 
     async fn start_again(self, held: Held) {
-        let read = match self.message(&held.session, held.call).await {
-            Ok(Some(message)) => read_again(&message, &held),
-            Ok(None) => Err(McpError::Unavailable("the request was lost with the shared state; repeat it".to_owned())),
-            Err(error) => Err(McpError::Unavailable(format!("{error}; repeat the request"))),
-        };
-        let (method, wants_progress, notifications) = match read {
+        let (method, wants_progress, notifications) = match read_again(&held) {
             Ok(read) => read,
             Err(error) => {
                 if let Err(error) = self.finish(held, Err(error)).await {
@@ -218,9 +215,19 @@ impl Calls {
         }
         match self.load(&held.session, held.call).await {
             Ok(Some((record, _))) => record.phase == held.record.phase && record.nonce == held.record.nonce,
-            // Forgotten: its response can still be given.
-            Ok(None) | Err(_) => true,
+            Ok(None) => self.keep_again(held).await.unwrap_or(true),
+            Err(_) => true,
         }
+    }
+
+    /// A call that was forgotten while it ran is kept again, as long as its session is there: somebody may wait for it.
+    async fn keep_again(&self, held: &Held) -> Result<bool, StateError> {
+        let (session, stored) = (&held.session, held.stored.clone());
+        Ok(self.0.sessions.keep(session).await?
+            && self
+                .state()
+                .replace_in_group(&session.kept, &session.call_member(held.call), None, stored, self.ttl(), KEPT)
+                .await?)
     }
 
     /// The call asks: from now on it lives in the shared state alone.
@@ -256,7 +263,10 @@ impl Calls {
             Err(error) => write_error(Some(&held.request), &error),
         };
         let last = Event::Last(response.into());
-        insist(|| Box::pin(self.append(&held.session, &held.stream, &last, Some(END)))).await?;
+        let append = || Box::pin(self.append(&held.session, &held.stream, &last, Some(END)));
+        if !insist(|| append()).await? && self.load(&held.session, held.call).await?.is_none() && self.keep_again(&held).await? {
+            insist(|| append()).await?;
+        }
         let record = CallRecord { phase: Phase::Done, ..held.record.clone() };
         self.swap(&held.session, held.call, &held.stored, &record).await?;
         held.give_back().await
@@ -276,11 +286,12 @@ impl Calls {
 }
 
 /// What `http` had read of the request when it came.
-fn read_again(message: &Bytes, held: &Held) -> Result<(Method<Named>, bool, ReportNotifications), McpError> {
-    let text = std::str::from_utf8(message).map_err(|_| McpError::Internal)?;
+fn read_again(held: &Held) -> Result<(Method<Named>, bool, ReportNotifications), McpError> {
+    let message = Bytes::from(held.record.message.clone());
+    let text = std::str::from_utf8(&message).map_err(|_| McpError::Internal)?;
     let Ok(Message::Request { method, params, .. }) = Message::parse(text) else { return Err(McpError::Internal) };
     let mut params = Params::parse(params)?;
-    let method = params.method(&method, held.session.version, message)?;
+    let method = params.method(&method, held.session.version, &message)?;
     let token = params.meta.and_then(|meta| meta.progress_token);
     Ok((method, token.is_some(), ReportNotifications::new(token).after(held.record.reported)))
 }

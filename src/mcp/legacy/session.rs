@@ -8,10 +8,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::event::StreamName;
 use crate::auth::Principal;
 use crate::call::{ClientCapabilities, ElicitationCapability, LogLevel};
 use crate::mcp::ProtocolVersion;
-use crate::state::{SharedState, StateError, member_key, update_record};
+use crate::state::{GroupLimits, SharedState, StateError, member_key, update_record};
 
 /// A session id longer than this is none of ours.
 const MAX_ID_BYTES: usize = 64;
@@ -36,6 +37,8 @@ pub struct Sessions {
 pub struct Session {
     id: String,
     group: String,
+    /// The group of what the principal's sessions keep.
+    pub(super) kept: String,
     /// What client and server settled on.
     pub version: ProtocolVersion,
     /// What the client can do.
@@ -76,9 +79,10 @@ impl Sessions {
             *elicitation = ElicitationCapability::default();
         }
         let id = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
-        let record = Record { version: version.to_string(), capabilities, log_level: None };
+        let record = Record { version: version.to_string(), capabilities: capabilities.without_settings(), log_level: None };
         let SessionLimits { ttl, per_principal } = self.limits;
-        self.state.put_in_group(&group(principal), &id, write(&record), ttl, per_principal).await?;
+        let limits = GroupLimits::members(per_principal);
+        self.state.put_in_group(&group(principal), &id, write(&record), ttl, limits).await?;
         Ok(id)
     }
 
@@ -97,6 +101,7 @@ impl Sessions {
             Some(Session {
                 id: id.to_owned(),
                 group,
+                kept: format!("pressmark:kept:{}", principal.owner()),
                 version: ProtocolVersion::parse(&record.version)?,
                 capabilities: Arc::new(record.capabilities),
                 log_level: record.log_level.unwrap_or(LogLevel::Info),
@@ -109,9 +114,10 @@ impl Sessions {
         Ok(self.state.get_in_group(&session.group, &session.id, self.limits.ttl).await?.is_some())
     }
 
-    /// Ends a session.
+    /// Ends a session, with all that it keeps.
     pub(super) async fn end(&self, session: &Session) -> Result<(), StateError> {
-        self.state.delete_in_group(&session.group, &session.id).await.map(drop)
+        self.state.delete_in_group(&session.group, &session.id).await?;
+        self.state.delete_all_in_group(&session.kept, &session.name()).await
     }
 
     /// From now on the client wants log messages of this level and above.
@@ -131,12 +137,12 @@ impl Sessions {
 }
 
 impl Session {
-    /// A key in the shared state that belongs to this session.
-    pub(super) fn key(&self, kind: &str) -> String {
-        format!("pressmark:{kind}:{}", self.id)
+    /// The key of the right to run the call of this stream.
+    pub(super) fn lease_key(&self, stream: &StreamName) -> String {
+        format!("pressmark:lease:{stream}:{}", self.id)
     }
 
-    /// What everything that runs in this session has at the beginning of its name, see
+    /// What everything that runs in this session, or is kept for it, has at the beginning of its name, see
     /// [`Signals`](super::signals::Signals).
     pub(super) fn name(&self) -> String {
         format!("{}/", self.id)

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::auth::ScopeSet;
 use crate::call::{Answers, ClientCapabilities, InputRequest, InputRequests};
 
 /// A task (extension `io.modelcontextprotocol/tasks`, "Tasks").
@@ -21,6 +22,8 @@ pub(super) struct TaskRecord {
     /// Counted from the creation.
     ttl_ms: u64,
     pub(super) tool: String,
+    /// With which rights it runs: to who has less it is unknown.
+    pub(super) scopes: ScopeSet,
     /// None when the call has none, and when the task is over.
     pub(super) arguments: Option<Box<RawValue>>,
     /// What the client could do that made the call.
@@ -67,6 +70,7 @@ pub(super) struct Question {
 /// A call that becomes a task.
 pub(super) struct NewTask {
     pub(super) tool: String,
+    pub(super) scopes: ScopeSet,
     pub(super) arguments: Option<Box<RawValue>>,
     pub(super) capabilities: ClientCapabilities,
     pub(super) answers: Answers,
@@ -76,7 +80,7 @@ pub(super) struct NewTask {
 impl TaskRecord {
     /// A task with a new id, in its run number `run`.
     pub(super) fn new(task: NewTask, run: u64) -> Self {
-        let NewTask { tool, arguments, capabilities, answers, ttl } = task;
+        let NewTask { tool, scopes, arguments, capabilities, answers, ttl } = task;
         let now = milliseconds_since_1970();
         Self {
             id: format!("{:032x}", rand::random::<u128>()),
@@ -85,6 +89,7 @@ impl TaskRecord {
             updated: now,
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
             tool,
+            scopes,
             arguments,
             capabilities,
             answers,
@@ -244,7 +249,7 @@ mod tests {
     fn record() -> TaskRecord {
         let (arguments, answers) = (serde_json::value::to_raw_value(&json!({ "a": 1 })).ok(), Answers::new());
         let (tool, capabilities, ttl) = ("t".to_owned(), ClientCapabilities::default(), Duration::from_secs(60));
-        TaskRecord::new(NewTask { tool, arguments, capabilities, answers, ttl }, 7)
+        TaskRecord::new(NewTask { tool, scopes: ScopeSet::default(), arguments, capabilities, answers, ttl }, 7)
     }
 
     fn ask(record: &mut TaskRecord, keys: &[&str]) -> Vec<String> {

@@ -6,13 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::record::TaskRecord;
-use crate::auth::Principal;
-use crate::state::{Lease, SharedState, StateError, Subscription, member_key, update_record};
+use crate::auth::{Principal, ScopeSet};
+use crate::state::{GroupLimits, Lease, SharedState, StateError, Subscription, member_key};
 
-/// Tasks of one caller; when there are more, the oldest are forgotten.
-const MAX_TASKS: usize = 500;
+/// Tasks of one caller; when they are more, or larger, those are forgotten in which nothing has happened for longest.
+const TASKS: GroupLimits = GroupLimits { members: 500, bytes: 16 * 1024 * 1024 };
 /// How much longer than its time to live a record is kept, so that a call that ran out of time can tell.
 const GRACE: Duration = Duration::from_secs(30);
+/// A change that so many others come in the way of is given up.
+const MAX_ATTEMPTS: usize = 100;
 
 /// Reads and changes records.
 pub(super) struct TaskStore {
@@ -24,6 +26,8 @@ pub(super) struct TaskStore {
 pub(super) struct TaskPlace {
     group: String,
     id: String,
+    /// Of the one who looks there.
+    scopes: ScopeSet,
 }
 
 /// What became of a change.
@@ -39,17 +43,24 @@ pub(super) enum Change {
 impl TaskPlace {
     /// The place of a caller's new task.
     pub(super) fn of(principal: &Principal, record: &TaskRecord) -> Self {
-        Self { group: format!("pressmark:tasks:{}", principal.owner()), id: record.id.clone() }
+        let (group, scopes) = (format!("pressmark:tasks:{}", principal.owner()), principal.scopes.clone());
+        Self { group, id: record.id.clone(), scopes }
     }
 
     /// The place of the caller's task that has this id; `None` when it is no id that was ever given out.
     pub(super) fn named(principal: &Principal, id: &str) -> Option<Self> {
         let is_id = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        is_id.then(|| Self { group: format!("pressmark:tasks:{}", principal.owner()), id: id.to_owned() })
+        let (group, scopes) = (format!("pressmark:tasks:{}", principal.owner()), principal.scopes.clone());
+        is_id.then(|| Self { group, id: id.to_owned(), scopes })
     }
 
     fn key(&self) -> String {
         member_key(&self.group, &self.id)
+    }
+
+    /// The record, if it is for these eyes.
+    fn read(&self, bytes: &[u8]) -> Option<TaskRecord> {
+        from_bytes(bytes).filter(|record| self.scopes.covers(&record.scopes))
     }
 
     fn lease(&self) -> String {
@@ -69,11 +80,11 @@ impl TaskStore {
     /// Writes a new record.
     pub(super) async fn create(&self, place: &TaskPlace, record: &TaskRecord) -> Result<(), StateError> {
         let ttl = lifetime(record);
-        self.state.put_in_group(&place.group, &place.id, to_bytes(record), ttl, MAX_TASKS).await
+        self.state.put_in_group(&place.group, &place.id, to_bytes(record), ttl, TASKS).await
     }
 
     pub(super) async fn read(&self, place: &TaskPlace) -> Result<Option<TaskRecord>, StateError> {
-        Ok(self.state.get(&place.key()).await?.as_deref().and_then(from_bytes))
+        Ok(self.state.get(&place.key()).await?.and_then(|bytes| place.read(&bytes)))
     }
 
     /// Changes a record by compare-and-swap, and tells whoever follows the task. `change` says whether it wants to; it is
@@ -83,25 +94,21 @@ impl TaskStore {
         place: &TaskPlace,
         mut change: impl FnMut(&mut TaskRecord) -> bool,
     ) -> Result<Change, StateError> {
-        let (key, mut outcome) = (place.key(), Change::Unknown);
-        let made = update_record(&*self.state, &key, |stored| {
-            let Some(mut record) = stored.and_then(from_bytes) else {
-                outcome = Change::Unknown;
-                return None;
-            };
+        let key = place.key();
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(expected) = self.state.get(&key).await? else { return Ok(Change::Unknown) };
+            let Some(mut record) = place.read(&expected) else { return Ok(Change::Unknown) };
             if !change(&mut record) {
-                outcome = Change::Declined(record);
-                return None;
+                return Ok(Change::Declined(record));
             }
             record.touch();
-            let changed = (to_bytes(&record), lifetime(&record));
-            outcome = Change::Made(record);
-            Some(changed)
-        });
-        if made.await? {
-            self.announce(place).await;
+            let (changed, ttl) = (to_bytes(&record), lifetime(&record));
+            if self.state.replace_in_group(&place.group, &place.id, Some(&expected), changed, ttl, TASKS).await? {
+                self.announce(place).await;
+                return Ok(Change::Made(record));
+            }
         }
-        Ok(outcome)
+        Err(StateError::contended())
     }
 
     /// Tells whoever follows the task to look at it. They look now and then without being told, too.
@@ -133,8 +140,8 @@ fn to_bytes(record: &TaskRecord) -> Bytes {
 }
 
 /// What cannot be read was written by another version of the program, in the middle of a rollout: an unknown task.
-fn from_bytes(bytes: impl AsRef<[u8]>) -> Option<TaskRecord> {
-    let record = serde_json::from_slice(bytes.as_ref()).ok();
+fn from_bytes(bytes: &[u8]) -> Option<TaskRecord> {
+    let record = serde_json::from_slice(bytes).ok();
     if record.is_none() {
         tracing::warn!("the record of a task cannot be read");
     }

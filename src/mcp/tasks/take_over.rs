@@ -65,7 +65,9 @@ impl Tasks {
             lease.give_back().await?;
             return Ok(record);
         };
-        let (tool, error) = match self.next_run(&record, principal) {
+        // Whoever looks may be allowed more by now.
+        let principal = Arc::new(Principal { scopes: record.scopes.clone(), ..(**principal).clone() });
+        let (tool, error) = match self.next_run(&record, &principal) {
             Ok(tool) => (Some(tool), None),
             Err(error) => (None, Some(error)),
         };
@@ -83,7 +85,7 @@ impl Tasks {
             (Ok(Change::Made(record)), Some(tool)) => {
                 let (store, stopping) = (Arc::clone(&self.0.store), self.0.stopping.subscribe());
                 let run = Run { store, place: place.clone(), lease, id: run, stopping, _seat: seat };
-                run.spawn(tool, Caller::new(Arc::clone(principal)), record.clone());
+                run.spawn(tool, Caller::new(principal), record.clone());
                 Ok(Some(record))
             }
             (change, _) => {

@@ -6,7 +6,7 @@ use std::mem::size_of;
 use bytes::Bytes;
 
 use super::table::Weighed;
-use crate::state::EventId;
+use crate::state::{EventId, LogLimits};
 
 pub(super) enum Item {
     Record(Bytes),
@@ -25,6 +25,8 @@ pub(super) struct Group {
 pub(super) struct Log {
     events: VecDeque<(EventId, Bytes)>,
     bytes: usize,
+    /// The last value of each field that an event was to be appended for once.
+    pub(super) told: HashMap<Box<str>, Box<str>>,
 }
 
 /// What an event costs beside its content.
@@ -33,10 +35,10 @@ const EVENT_BYTES: usize = size_of::<(EventId, Bytes)>();
 const MEMBER_BYTES: usize = 2 * size_of::<(Box<str>, u64)>();
 
 impl Log {
-    pub(super) fn push(&mut self, id: EventId, event: Bytes, max_events: usize) {
+    pub(super) fn push(&mut self, id: EventId, event: Bytes, limits: LogLimits) {
         self.bytes += event.len() + EVENT_BYTES;
         self.events.push_back((id, event));
-        while self.events.len() > max_events
+        while (self.events.len() > limits.max_events || (self.bytes > limits.max_bytes && self.events.len() > 1))
             && let Some((_, event)) = self.events.pop_front()
         {
             self.bytes -= event.len() + EVENT_BYTES;
@@ -56,8 +58,11 @@ impl Group {
         self.members.insert(member.into(), next);
     }
 
-    pub(super) fn unused_for_longest(&self) -> Option<Box<str>> {
-        self.members.iter().min_by_key(|(_, used)| **used).map(|(member, _)| member.clone())
+    /// All members, those unused for longest first.
+    pub(super) fn by_use(&self) -> Vec<Box<str>> {
+        let mut members: Vec<_> = self.members.iter().map(|(member, used)| (*used, member.clone())).collect();
+        members.sort_unstable_by_key(|(used, _)| *used);
+        members.into_iter().map(|(_, member)| member).collect()
     }
 }
 
@@ -66,7 +71,9 @@ impl Weighed for Item {
         match self {
             Self::Record(value) => value.len(),
             Self::Group(group) => group.members.keys().map(|member| member.len() + MEMBER_BYTES).sum(),
-            Self::Log(log) => log.bytes,
+            Self::Log(log) => {
+                log.bytes + log.told.iter().map(|(field, value)| field.len() + value.len() + MEMBER_BYTES).sum::<usize>()
+            }
         }
     }
 }
