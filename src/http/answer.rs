@@ -29,19 +29,20 @@ const REPORT_BUFFER: usize = 64;
 /// How long a stream may be silent before a comment keeps it open; well under the 60 s of common balancers.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
-/// Runs the call within this very future: dropping it, as happens when the client goes away, cancels the work.
+/// Runs the call within this very future: dropping it, as happens when the client goes away, cancels the work. What few
+/// calls need is boxed: the future is moved with each call, and as large as its largest branch.
 pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, headers: &HeaderMap, mut call: Call) -> Response {
     let mut session = None;
     if matches!(call.method, Method::Initialize) {
-        return shake_hands(endpoint, principal, call).await;
+        return Box::pin(shake_hands(endpoint, principal, call)).await;
     }
     if !call.version.is_modern() {
-        session = match session::find(endpoint, &principal, headers).await {
+        session = match Box::pin(session::find(endpoint, &principal, headers)).await {
             Ok(Found::Session(session)) => Some(session),
             Ok(Found::None) => None,
             Ok(Found::Away) => {
                 let (id, version) = (call.id.clone(), call.version);
-                let outcome = session::run_while_away(endpoint, principal, call).await;
+                let outcome = Box::pin(session::run_while_away(endpoint, principal, call)).await;
                 return finish(endpoint, &id, version, outcome);
             }
             Err(error) => {
@@ -51,7 +52,7 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, heade
         if let Some(session) = &session {
             call.version = session.version;
             if let Method::CallTool(_) | Method::GetPrompt(_) | Method::ReadResource(_) = call.method {
-                return session::answer(endpoint, &principal, session, call).await;
+                return Box::pin(session::answer(endpoint, &principal, session, call)).await;
             }
         }
     }
@@ -66,7 +67,7 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, heade
     caller.reports = Reports::to(sender, wants_progress, log_level);
     let request = Request { caller, version, method, retry, session };
     let running = Running { call: Box::pin(service.call(request)), result: None, reports, notifications };
-    stream_or_finish(endpoint, principal, id, version, running).await
+    Box::pin(stream_or_finish(endpoint, principal, id, version, running)).await
 }
 
 /// Runs one message of a batch and gives its answer as JSON; `None` when it was cancelled. A batch is one JSON array, so its

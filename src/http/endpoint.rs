@@ -116,21 +116,14 @@ async fn post(
     let body = read_body(endpoint, headers, body).await?;
     match read_message(headers, &endpoint.header_params, &body) {
         Err(rejection) => Ok(respond::reject(&rejection, &endpoint.challenge)),
-        Ok(Incoming::Told(told)) => Ok(tell(endpoint, &principal, headers, vec![told]).await),
+        Ok(Incoming::Told(told)) => Ok(Box::pin(tell(endpoint, &principal, headers, vec![told])).await),
         Ok(Incoming::Call(call)) => {
             if let Some(summary) = summary {
                 summary.note(&call);
             }
             Ok(answer(endpoint, principal, headers, *call).await)
         }
-        Ok(Incoming::Batch { calls, told }) if calls.is_empty() => Ok(tell(endpoint, &principal, headers, told).await),
-        Ok(Incoming::Batch { calls, told }) => Ok(match session::tell(endpoint, &principal, headers, told).await {
-            Ok(Found::Session(session)) if !session.version.has_batches() => {
-                respond::reject(&Rejection { id: None, modern: false, error: no_batches() }, &endpoint.challenge)
-            }
-            Ok(found) => batch(endpoint, &principal, &found, calls).await,
-            Err(refused) => refused,
-        }),
+        Ok(Incoming::Batch { calls, told }) => Ok(Box::pin(batch(endpoint, &principal, headers, calls, told)).await),
     }
 }
 
@@ -145,11 +138,29 @@ async fn tell(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderM
 const MAX_BATCH_ANSWER: usize = 4 << 20;
 
 /// Answers a batch (2025-03-26) in order, as one array. The messages are independent: one that fails harms no other.
-async fn batch(endpoint: &Endpoint, principal: &Arc<Principal>, found: &Found, calls: Vec<Result<Call, Rejection>>) -> Response {
+async fn batch(
+    endpoint: &Endpoint,
+    principal: &Arc<Principal>,
+    headers: &HeaderMap,
+    calls: Vec<Result<Call, Rejection>>,
+    told: Vec<Told>,
+) -> Response {
+    let found = match session::tell(endpoint, principal, headers, told).await {
+        Ok(found) => found,
+        Err(refused) => return refused,
+    };
+    if calls.is_empty() {
+        return respond::accepted();
+    }
+    if let Found::Session(session) = &found
+        && !session.version.has_batches()
+    {
+        return respond::reject(&Rejection { id: None, modern: false, error: no_batches() }, &endpoint.challenge);
+    }
     let mut body = b"[".to_vec();
     for call in calls {
         let call = if body.len() < MAX_BATCH_ANSWER { call } else { call.and_then(|call| Err(beyond_budget(call.id))) };
-        if let Some(answer) = answer_in_batch(endpoint, principal, found, call).await {
+        if let Some(answer) = answer_in_batch(endpoint, principal, &found, call).await {
             body.extend_from_slice(if body.len() > 1 { b"," } else { b"" });
             body.extend_from_slice(&answer);
         }

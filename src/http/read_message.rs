@@ -1,10 +1,13 @@
 //! From body and headers to a request: which revision it speaks, and whether the headers say the same as the body
 //! (2026-07-28, basic/transports/streamable-http, "Server Validation"). Nothing after this looks at headers again.
 
+use std::fmt::Display;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::{AsHeaderName, HeaderName};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -15,6 +18,9 @@ use crate::mcp::{
 };
 use crate::tools::HeaderParams;
 
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// Messages in one batch, at most.
 const MAX_BATCH: usize = 64;
 
@@ -237,7 +243,7 @@ fn agree_modern(
             "`params._meta[\"io.modelcontextprotocol/clientCapabilities\"]` is missing: an object, `{}` for none".to_owned(),
         ));
     }
-    headers.must_say("Mcp-Method", headers.one("mcp-method")?, method)?;
+    headers.must_say("Mcp-Method", headers.one(&METHOD)?, method)?;
     let name = match method {
         "tools/call" | "prompts/get" => params.name.as_deref(),
         "resources/read" => params.uri.as_deref(),
@@ -245,7 +251,7 @@ fn agree_modern(
         _ => None,
     };
     if let Some(name) = name {
-        let header = headers.one("mcp-name")?.map(|header| decode_sentinel("Mcp-Name", header)).transpose()?;
+        let header = headers.one(&NAME)?.map(|header| decode_sentinel("Mcp-Name", header)).transpose()?;
         headers.must_say("Mcp-Name", header.as_deref(), name)?;
     }
     Ok(version)
@@ -274,7 +280,7 @@ impl<'h> MessageHeaders<'h> {
     /// The revision leaves open which headers a notification needs; those that are there must say what it says.
     fn agree_on_notification(&self, method: &str) -> Result<(), McpError> {
         let version = supported(self.version()?)?;
-        match self.one("mcp-method")? {
+        match self.one(&METHOD)? {
             Some(header) if version.is_modern() => self.must_say("Mcp-Method", Some(header), method),
             Some(_) | None => Ok(()),
         }
@@ -285,7 +291,7 @@ impl<'h> MessageHeaders<'h> {
     }
 
     /// The value of a header that may stand there once.
-    pub(super) fn one(&self, name: &str) -> Result<Option<&'h str>, McpError> {
+    pub(super) fn one(&self, name: impl AsHeaderName + Display + Copy) -> Result<Option<&'h str>, McpError> {
         header(self.headers, name)
     }
 
@@ -300,11 +306,11 @@ impl<'h> MessageHeaders<'h> {
 
 /// The revision that the headers name, whether it is spoken here or not.
 pub(super) fn version(headers: &HeaderMap) -> Result<Option<&str>, McpError> {
-    header(headers, "mcp-protocol-version")
+    header(headers, &PROTOCOL_VERSION)
 }
 
 /// The value of a header that may stand there once.
-pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, McpError> {
+pub(super) fn header(headers: &HeaderMap, name: impl AsHeaderName + Display + Copy) -> Result<Option<&str>, McpError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

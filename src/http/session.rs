@@ -36,7 +36,7 @@ pub(super) enum Found {
 /// # Errors
 /// `UnknownSession`; `InvalidRequest` when the version in the headers is not the session's.
 pub(super) async fn find(endpoint: &Endpoint, principal: &Principal, headers: &HeaderMap) -> Result<Found, McpError> {
-    let Some(id) = header(headers, SESSION_ID.as_str())? else { return Ok(Found::None) };
+    let Some(id) = header(headers, &SESSION_ID)? else { return Ok(Found::None) };
     let session = match endpoint.sessions.open(principal, id).await {
         Ok(session) => session.ok_or(McpError::UnknownSession)?,
         Err(error) => {
@@ -151,7 +151,7 @@ async fn open(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderM
         return Err(Refusal::NoEventStream.into_response());
     }
     let session = session_of(endpoint, principal, headers).await?;
-    let last = header(headers, LAST_EVENT_ID.as_str()).map_err(|error| reject(endpoint, error))?;
+    let last = header(headers, &LAST_EVENT_ID).map_err(|error| reject(endpoint, error))?;
     let unknown = || {
         let next = "it has expired or was never one of this session's: repeat the request that it belonged to";
         reject(endpoint, McpError::InvalidRequest(format!("Last-Event-ID names no stream; {next}")))

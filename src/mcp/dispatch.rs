@@ -64,6 +64,7 @@ impl Dispatch {
         Self(Arc::new(Inner { features, states, sessions, tasks, tools, prompts }))
     }
 
+    // What is not a tool call is boxed: this future is moved with each request, and as large as its largest branch.
     async fn dispatch(self, request: Request<Authorized>) -> Result<McpResult, McpError> {
         let Request { caller, version, method, retry, session } = request;
         let Inner { features, sessions, tasks, tools, prompts, .. } = &*self.0;
@@ -82,7 +83,7 @@ impl Dispatch {
                 prompts.page(cursor.as_deref(), visible).map(McpResult::ListPrompts)
             }
             Method::ListResources(cursor) => {
-                let page = features.resources.list(caller, cursor.as_deref()).await;
+                let page = Box::pin(features.resources.list(caller, cursor.as_deref())).await;
                 failing(page, version, None).map(McpResult::ListResources)
             }
             Method::ListTemplates => Ok(McpResult::ListTemplates(features.resources.templates(&caller.principal))),
@@ -107,7 +108,7 @@ impl Dispatch {
                     version,
                     retry,
                     ("prompts/get", &call),
-                    |caller| prompt.get(caller),
+                    |caller| Box::pin(prompt.get(caller)),
                     |result| result.map(McpResult::GetPrompt).map_err(|error| failure(&error, version, None)),
                 )
                 .await
@@ -121,7 +122,7 @@ impl Dispatch {
                     version,
                     retry,
                     ("resources/read", &call),
-                    |caller| resource.read(caller),
+                    |caller| Box::pin(resource.read(caller)),
                     |result| {
                         let contents = result.map_err(|error| failure(&error, version, Some(uri)))?;
                         Ok(McpResult::ReadResource { contents, ttl_ms })
@@ -130,24 +131,30 @@ impl Dispatch {
                 .await
             }
             Method::Complete(Reference::Prompt((prompt, _)), completing) => {
-                failing(prompt.complete(caller, completing).await, version, None).map(McpResult::Complete)
+                failing(Box::pin(prompt.complete(caller, completing)).await, version, None).map(McpResult::Complete)
             }
             Method::Complete(Reference::Template(template), completing) => {
-                failing(template.complete(caller, completing).await, version, None).map(McpResult::Complete)
+                failing(Box::pin(template.complete(caller, completing)).await, version, None).map(McpResult::Complete)
             }
-            Method::GetTask(id) => tasks.get(&caller, &id).await.map(McpResult::GetTask),
-            Method::UpdateTask(id, responses) => tasks.update(&caller, &id, &responses).await.map(|()| McpResult::Empty),
-            Method::CancelTask(id) => tasks.cancel(&caller, &id).await.map(|()| McpResult::Empty),
-            Method::Listen(filter) => Listening::start(features, tasks, caller, filter).await.map(McpResult::Listening),
+            Method::GetTask(id) => Box::pin(tasks.get(&caller, &id)).await.map(McpResult::GetTask),
+            Method::UpdateTask(id, responses) => {
+                Box::pin(tasks.update(&caller, &id, &responses)).await.map(|()| McpResult::Empty)
+            }
+            Method::CancelTask(id) => Box::pin(tasks.cancel(&caller, &id)).await.map(|()| McpResult::Empty),
+            Method::Listen(filter) => Box::pin(Listening::start(features, tasks, caller, filter)).await.map(McpResult::Listening),
             Method::Subscribe(resource) => {
                 let (session, uri) = (in_session(session)?, resource.uri().to_owned());
-                let watch = failing(resource.watch(caller).await, version, Some(uri.clone()))?;
+                let watch = failing(Box::pin(resource.watch(caller)).await, version, Some(uri.clone()))?;
                 let watch = watch.ok_or_else(|| McpError::InvalidParams("this resource cannot be watched".to_owned()))?;
-                sessions.subscribe(&session, &uri, watch.canonical(&uri), &watch.current).await.map(|()| McpResult::Empty)
+                Box::pin(sessions.subscribe(&session, &uri, watch.canonical(&uri), &watch.current))
+                    .await
+                    .map(|()| McpResult::Empty)
             }
-            Method::Unsubscribe(uri) => sessions.unsubscribe(&*in_session(session)?, &uri).await.map(|()| McpResult::Empty),
+            Method::Unsubscribe(uri) => {
+                Box::pin(sessions.unsubscribe(&*in_session(session)?, &uri)).await.map(|()| McpResult::Empty)
+            }
             Method::SetLogLevel(level) => {
-                let set = sessions.set_log_level(&*in_session(session)?, level).await;
+                let set = Box::pin(sessions.set_log_level(&*in_session(session)?, level)).await;
                 set.map(|()| McpResult::Empty).map_err(|error| McpError::Unavailable(format!("{error}; repeat the request")))
             }
         }

@@ -93,8 +93,8 @@ impl Tasks {
     ) -> Round<Called> {
         match becomes_task(&tool, call, &caller, version) {
             Ok(false) => tool.run(caller).await.map(Called::Over),
-            Ok(true) => match tool.before_task(caller.clone()).await {
-                Round::Done(Ok(tool)) => Round::Done(self.create(tool, call, caller).await.map(Called::GoesOn)),
+            Ok(true) => match Box::pin(tool.before_task(caller.clone())).await {
+                Round::Done(Ok(tool)) => Round::Done(Box::pin(self.create(tool, call, caller)).await.map(Called::GoesOn)),
                 Round::Done(Err(error)) => Round::Done(Err(error)),
                 Round::Asks { questions, answers } => Round::Asks { questions, answers },
                 Round::Lacks(capabilities) => Round::Lacks(capabilities),
