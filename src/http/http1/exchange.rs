@@ -20,9 +20,9 @@ use crate::http::router::Server;
 use crate::http::shutdown::Shutdown;
 use crate::http::sse::Events;
 
-/// A connection on which nothing came for so long is idle. Looking again costs a timer, taking the connection from hyper
-/// and giving it back costs two buffers.
-const IDLE_AFTER: Duration = Duration::from_secs(1);
+/// A connection on which nothing came for so long is idle. Looking again costs a timer, and taking the connection from hyper
+/// and giving it back costs two buffers; waiting longer would let the memory of many that come at once grow first.
+const IDLE_AFTER: Duration = Duration::from_millis(250);
 
 /// Why hyper is not needed any more.
 pub(super) enum After {
