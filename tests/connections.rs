@@ -290,3 +290,18 @@ async fn a_client_that_reads_nothing_is_given_up() {
     }
     panic!("all answers were kept for a client that read nothing");
 }
+
+#[tokio::test]
+async fn the_answers_of_a_batch_share_a_budget() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("large.txt"), "large\n".repeat(150_000)).expect("written");
+    let server = Pressmark::start(&[folder.path().to_str().expect("UTF-8"), "--dev-token", TOKEN]);
+    let client = McpClient::legacy(&server.url(), Some(TOKEN), "2025-03-26").await;
+    let messages: Vec<_> = (0..12).map(|_| client.message("resources/read", json!({"uri": "file:///large.txt"}))).collect();
+    let reply = client.post(&client.headers(&messages[0]), json!(messages).to_string()).await;
+    let answers = reply.messages[0].as_array().expect("an array").clone();
+    assert_eq!(answers.len(), 12, "each request is answered");
+    assert!(answers[0]["result"].is_object());
+    assert!(answers[11]["error"]["message"].as_str().expect("an error").contains("a message of its own"));
+    assert!(reply.text.len() < 6 << 20, "{} bytes", reply.text.len());
+}
