@@ -161,8 +161,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let line = is_on().then(|| Line::new(&request));
-        Logged { inner: self.0.call(request), line }
+        let mut line = is_on().then(|| Line::new(&request));
+        // Some refusals are ready before anything is polled.
+        let inner = match &mut line {
+            Some(line) => line.noting(|| self.0.call(request)),
+            None => self.0.call(request),
+        };
+        Logged { inner, line }
     }
 }
 
@@ -212,12 +217,12 @@ impl Line {
         Self { start, http_method, path, status: None, summary: None, noted: None, is_whole: false, bytes: 0 }
     }
 
-    /// Polls, and takes down what is noted meanwhile.
-    fn noting<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+    /// Does a part of the request's work, and takes down what is noted meanwhile.
+    fn noting<T>(&mut self, work: impl FnOnce() -> T) -> T {
         NOTED.set(None);
-        let polled = poll();
+        let done = work();
         self.noted = NOTED.take().or(self.noted);
-        polled
+        done
     }
 
     fn outcome(&self) -> Outcome {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method};
+use http::header::{CONTENT_TYPE, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::support::client::{LEGACY, McpClient};
@@ -99,6 +99,10 @@ async fn each_line_says_how_the_request_ended() {
     assert_eq!(put.headers()["allow"], "POST, GET, DELETE");
     assert_eq!(ended("another method", &|line| line["status"] == 405), (405, "INFO refused method_not_allowed".to_owned()));
     http.get(format!("{}/nothing", server.url())).send().await.expect("an answer");
+    let mut foreign = HeaderMap::new();
+    foreign.insert(ORIGIN, HeaderValue::from_static("https://evil.test"));
+    client.post(&foreign, "{}").await;
+    assert_eq!(ended("a foreign page", &|line| line["status"] == 403), (403, "INFO refused foreign_origin".to_owned()));
     assert_eq!(ended("another path", &|line| line["path"] == "/nothing"), (404, "INFO refused no_such_path".to_owned()));
     assert_eq!(lines(&server).iter().filter(|line| line["status"] == 401).count(), 1, "a refusal is one line");
 
