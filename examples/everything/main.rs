@@ -22,6 +22,10 @@ use pressmark::app::App;
 use pressmark::call::Interrupted;
 use pressmark::tools::{Effect, ToolOutput, ToolSpec};
 
+// As in Pressmark itself: `benches/run` measures the cost of a call with this program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     pressmark::cli::serve(everything)
 }

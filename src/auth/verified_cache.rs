@@ -1,9 +1,9 @@
 //! Tokens that were checked a moment ago.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use super::Principal;
 use super::jwt::{KeySet, Verified};
@@ -11,32 +11,33 @@ use super::token_digest::TokenDigest;
 
 /// How long a checked token is not checked again: how late a revoked key can be noticed.
 const LIFETIME: Duration = Duration::from_secs(60);
-const MAX_TOKENS: u64 = 10_000;
+const MAX_TOKENS: usize = 10_000;
 
 /// Remembers checked tokens by their hash: for a minute at most, never past the token's expiry, and only while the key
 /// that it was checked with is in the key set.
 pub(super) struct VerifiedCache {
-    tokens: Cache<TokenDigest, Arc<Verified>>,
+    /// With the time of the check.
+    tokens: Cache<TokenDigest, (Arc<Verified>, Instant)>,
 }
 
 impl VerifiedCache {
     pub(super) fn new() -> Self {
-        Self { tokens: Cache::builder().max_capacity(MAX_TOKENS).time_to_live(LIFETIME).build() }
+        Self { tokens: Cache::new(MAX_TOKENS) }
     }
 
     pub(super) fn get(&self, token: &TokenDigest, keys: &KeySet) -> Option<Arc<Principal>> {
-        let verified = self.tokens.get(token)?;
+        let (verified, checked) = self.tokens.get(token)?;
         // The wall clock is asked at every use: it may have been set, or the machine may have slept.
         // A key that was withdrawn and has come back vouches for tokens that are checked again.
         let in_force = keys.contains(verified.key) && verified.principal.validity.holds();
-        let good = SystemTime::now() < verified.expires && in_force;
+        let good = checked.elapsed() < LIFETIME && SystemTime::now() < verified.expires && in_force;
         good.then(|| Arc::clone(&verified.principal))
     }
 
     pub(super) fn insert(&self, token: TokenDigest, verified: Verified) {
         // Within the leeway after its expiry, a token is still taken, but checked each time.
         if SystemTime::now() < verified.expires {
-            self.tokens.insert(token, Arc::new(verified));
+            self.tokens.insert(token, (Arc::new(verified), Instant::now()));
         }
     }
 }

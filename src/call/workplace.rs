@@ -20,11 +20,20 @@ pub(crate) struct Workplace {
 impl Workplace {
     /// Runs one round of a call with the rights of `principal`, whoever the caller says that it is: those are the rights that
     /// were checked. Dropping the future cancels the work.
-    pub(crate) async fn round<T, F>(self, principal: Arc<Principal>, caller: Caller, lane: Lane, name: &str, call: F) -> Round<T>
+    // Not an async function, here as in what calls it: their futures hold what they were given twice, and are moved with
+    // each call.
+    pub(crate) fn round<T, F>(
+        self,
+        principal: Arc<Principal>,
+        caller: Caller,
+        lane: Lane,
+        name: &str,
+        call: F,
+    ) -> impl Future<Output = Round<T>>
     where
         F: for<'a> FnOnce(&'a CallContext) -> RoundFuture<'a, T>,
     {
         let cx = CallContext::new(Caller { principal, ..caller }, lane, self.lanes, self.max_result_bytes);
-        Round::run(cx, name, self.timeout, call).await
+        Round::run(cx, name, self.timeout, call)
     }
 }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::param_headers;
 use crate::call::{ClientCapabilities, LogLevel};
 use crate::mcp::{
-    McpError, Message, Method, Named, Params, ProtocolVersion, ReportNotifications, RequestId, Retry, read_capabilities,
+    McpError, Message, Method, Named, Object, Params, ProtocolVersion, ReportNotifications, RequestId, Retry, read_capabilities,
 };
 use crate::tools::HeaderParams;
 
@@ -136,11 +136,19 @@ fn read_batch(headers: &MessageHeaders<'_>, text: &str, body: &Bytes) -> Result<
 }
 
 fn read_one(headers: &MessageHeaders<'_>, text: &str, body: &Bytes) -> Result<Incoming, Rejection> {
+    // Nearly every message is a request in good order and read in one pass. Any other is read in steps, so that its error
+    // can name the step.
+    if let Ok(Message::Request { id, method, params }) = Message::<Object<Params<'_>>>::parse(text) {
+        let params = params.map(|Object(params)| params).unwrap_or_default();
+        if params.has_sound_token() {
+            return read_request(headers, id, &method, params, (text, body));
+        }
+    }
     let modern = headers.are_modern();
-    match Message::parse(text).map_err(|(id, error)| Rejection { id, modern, error })? {
-        Message::Request { id, method, params } => match read_request(headers, &id, &method, params, body) {
-            Ok(call) => Ok(Incoming::Call(Box::new(Call { message: body.slice_ref(text.as_bytes()), ..call }))),
-            Err((modern, error)) => Err(Rejection { id: Some(id), modern, error }),
+    match Message::<&RawValue>::parse(text).map_err(|(id, error)| Rejection { id, modern, error })? {
+        Message::Request { id, method, params } => match Params::parse(params) {
+            Ok(params) => read_request(headers, id, &method, params, (text, body)),
+            Err(error) => Err(Rejection { id: Some(id), modern, error }),
         },
         Message::Notification { method, params } => match headers.agree_on_notification(&method) {
             Ok(()) if method == "notifications/cancelled" && !modern => {
@@ -163,20 +171,21 @@ fn read_one(headers: &MessageHeaders<'_>, text: &str, body: &Bytes) -> Result<In
     }
 }
 
+/// Reads a request, whose `text` is a part of `body`.
 fn read_request(
     headers: &MessageHeaders<'_>,
-    id: &RequestId,
+    id: RequestId,
     name: &str,
-    params: Option<&RawValue>,
-    body: &Bytes,
-) -> Result<Call, (bool, McpError)> {
-    let mut params = Params::parse(params).map_err(|error| (headers.are_modern(), error))?;
+    mut params: Params<'_>,
+    (text, body): (&str, &Bytes),
+) -> Result<Incoming, Rejection> {
+    let reject = |modern, error| Rejection { id: Some(id.clone()), modern, error };
     let named_in_body = params.meta.as_ref().is_some_and(|meta| meta.protocol_version.is_some());
-    let version = agree(headers, name, &params).map_err(|error| (named_in_body || headers.are_modern(), error))?;
-    let malformed = |error| (version.is_modern(), error);
+    let version = agree(headers, name, &params).map_err(|error| reject(named_in_body || headers.are_modern(), error))?;
+    let modern = version.is_modern();
+    let malformed = |error| reject(modern, error);
     let method = params.method(name, version, body).map_err(malformed)?;
     // What the handshake revisions say once, for the session, the others say with each request.
-    let modern = version.is_modern();
     if let Method::CallTool(call) = &method
         && let Some(expected) = headers.params.get(call.name.as_str()).filter(|_| modern)
     {
@@ -185,18 +194,19 @@ fn read_request(
     let retry = if modern { params.retry() } else { Retry::default() };
     let meta = params.meta.unwrap_or_default();
     let declared = if modern { meta.client_capabilities } else { params.capabilities };
-    Ok(Call {
-        id: id.clone(),
+    let capabilities = declared.map(read_capabilities).transpose().map_err(malformed)?.unwrap_or_default();
+    Ok(Incoming::Call(Box::new(Call {
+        id,
         version,
         method,
         retry,
-        capabilities: declared.map(read_capabilities).transpose().map_err(malformed)?.unwrap_or_default(),
+        capabilities,
         log_level: meta.log_level.filter(|_| modern),
         wants_progress: meta.progress_token.is_some(),
         notifications: ReportNotifications::new(meta.progress_token),
-        message: Bytes::new(),
+        message: body.slice_ref(text.as_bytes()),
         traceparent: meta.traceparent.as_deref().map(str::to_owned),
-    })
+    })))
 }
 
 /// The revision that body and headers agree on.

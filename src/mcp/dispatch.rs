@@ -17,7 +17,7 @@ use super::{
     Authorized, Call, Features, McpError, McpResult, Method, ProtocolVersion, Reference, Request, RequestStates, Retry, Tasks,
 };
 use crate::call::{Caller, ClientCapabilities, Round, ToolError, ToolErrorKind};
-use crate::tools::ToolResult;
+use crate::tools::{AuthorizedTool, ToolResult};
 
 /// How the server names itself, in every revision.
 #[derive(Clone, Debug)]
@@ -64,7 +64,6 @@ impl Dispatch {
         Self(Arc::new(Inner { features, states, sessions, tasks, tools, prompts }))
     }
 
-    // What is not a tool call is boxed: this future is moved with each request, and as large as its largest branch.
     async fn dispatch(self, request: Request<Authorized>) -> Result<McpResult, McpError> {
         let Request { caller, version, method, retry, session } = request;
         let Inner { features, sessions, tasks, tools, prompts, .. } = &*self.0;
@@ -87,21 +86,7 @@ impl Dispatch {
                 failing(page, version, None).map(McpResult::ListResources)
             }
             Method::ListTemplates => Ok(McpResult::ListTemplates(features.resources.templates(&caller.principal))),
-            Method::CallTool((tool, call)) => {
-                self.rounds(
-                    caller,
-                    version,
-                    retry,
-                    ("tools/call", &call),
-                    |caller| tasks.call(tool, &call, caller, version),
-                    |called| match called {
-                        Ok(Called::Over(result)) => Ok(McpResult::CallTool(result)),
-                        Ok(Called::GoesOn(task)) => Ok(McpResult::CreateTask(task)),
-                        Err(error) => Ok(McpResult::CallTool(ToolResult::from(error))),
-                    },
-                )
-                .await
-            }
+            Method::CallTool(called) => Box::pin(self.call_tool(caller, version, retry, called)).await,
             Method::GetPrompt((prompt, call)) => {
                 self.rounds(
                     caller,
@@ -158,6 +143,28 @@ impl Dispatch {
                 set.map(|()| McpResult::Empty).map_err(|error| McpError::Unavailable(format!("{error}; repeat the request")))
             }
         }
+    }
+
+    async fn call_tool(
+        self,
+        caller: Caller,
+        version: ProtocolVersion,
+        retry: Retry,
+        (tool, call): (AuthorizedTool, Call),
+    ) -> Result<McpResult, McpError> {
+        self.rounds(
+            caller,
+            version,
+            retry,
+            ("tools/call", &call),
+            |caller| self.0.tasks.call(tool, &call, caller, version),
+            |called| match called {
+                Ok(Called::Over(result)) => Ok(McpResult::CallTool(result)),
+                Ok(Called::GoesOn(task)) => Ok(McpResult::CreateTask(task)),
+                Err(error) => Ok(McpResult::CallTool(ToolResult::from(error))),
+            },
+        )
+        .await
     }
 
     /// Runs one round of a request that may take several: answers of earlier rounds in, questions of this one out.
@@ -244,6 +251,12 @@ impl Service<Request<Authorized>> for Dispatch {
     }
 
     fn call(&mut self, request: Request<Authorized>) -> Self::Future {
-        Box::pin(self.clone().dispatch(request))
+        match request {
+            // A future is moved with each request, and as large as its largest branch: what most requests ask has its own.
+            Request { caller, version, method: Method::CallTool(called), retry, .. } => {
+                Box::pin(self.clone().call_tool(caller, version, retry, called))
+            }
+            request => Box::pin(self.clone().dispatch(request)),
+        }
     }
 }

@@ -9,24 +9,24 @@ use serde_json::value::RawValue;
 use super::McpError;
 use super::object::Object;
 
-/// One message of a body. Parameters stay as they came until a handler wants them.
+/// One message of a body. Parameters are read as `P`; as they came, unless the reader knows better.
 #[derive(Debug)]
-pub enum Message<'a> {
+pub enum Message<'a, P = &'a RawValue> {
     /// Wants an answer.
     Request {
         /// What the answer is marked with.
         id: RequestId,
         /// What is asked.
         method: Cow<'a, str>,
-        /// The parameters, unread.
-        params: Option<&'a RawValue>,
+        /// The parameters.
+        params: Option<P>,
     },
     /// Wants none.
     Notification {
         /// What is told.
         method: Cow<'a, str>,
-        /// The parameters, unread.
-        params: Option<&'a RawValue>,
+        /// The parameters.
+        params: Option<P>,
     },
     /// The answer to a request of the server's.
     Response {
@@ -85,7 +85,8 @@ impl<'de> Deserialize<'de> for RequestId {
 }
 
 #[derive(Deserialize)]
-struct Envelope<'a> {
+#[serde(bound(deserialize = "'de: 'a, P: Deserialize<'de>"))]
+struct Envelope<'a, P> {
     #[serde(borrow)]
     jsonrpc: Cow<'a, str>,
     // A null id is an error and an absent one a notification, so the two must not look the same.
@@ -93,8 +94,7 @@ struct Envelope<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow)]
     method: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
+    params: Option<P>,
     #[serde(borrow, default, deserialize_with = "present")]
     result: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -105,14 +105,14 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-impl<'a> Message<'a> {
+impl<'a, P: Deserialize<'a>> Message<'a, P> {
     /// Reads one message.
     ///
     /// # Errors
     /// `Parse` for what is not JSON, `InvalidRequest` for JSON that is no JSON-RPC 2.0 message; with the id, where one
     /// could be read.
     pub fn parse(text: &'a str) -> Result<Self, (Option<RequestId>, McpError)> {
-        let Object(envelope): Object<Envelope<'a>> = serde_json::from_str(text).map_err(|error| (None, json_error(&error)))?;
+        let Object(envelope): Object<Envelope<'a, P>> = serde_json::from_str(text).map_err(|error| (None, json_error(&error)))?;
         let id = envelope.id.and_then(RequestId::parse);
         let invalid = |id: Option<RequestId>, problem: &str| Err((id, McpError::InvalidRequest(problem.to_owned())));
         if envelope.jsonrpc != "2.0" {
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     fn code(text: &str) -> i32 {
-        match Message::parse(text) {
+        match Message::<&RawValue>::parse(text) {
             Ok(message) => panic!("{text} was taken for {message:?}"),
             Err((_, error)) => error.code(),
         }
@@ -189,7 +189,7 @@ mod tests {
     fn ids_are_repeated_as_they_came() {
         for id in ["-7", "0", "18446744073709551615", "\"a\\u0041\""] {
             let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
-            match Message::parse(&text) {
+            match Message::<&RawValue>::parse(&text) {
                 Ok(Message::Request { id: read, .. }) => assert_eq!(read.as_json(), id),
                 other => panic!("{other:?}"),
             }

@@ -23,6 +23,7 @@ pub use listed::{ListItem, Page};
 pub use listening::Listening;
 pub use message::{Message, RequestId};
 pub use notification::ReportNotifications;
+pub use object::Object;
 pub use request::{Authorized, Call, Filter, Meta, Method, Named, Params, Reference, Request, Retry, Stage, read_capabilities};
 pub use request_state::{
     Fingerprint, InvalidState, RequestStates, SealingKey, SealingKeysError, TooManyAnswers, read_sealing_keys,

@@ -282,12 +282,17 @@ impl<'a> Params<'a> {
         }
         let params: Self =
             serde_json::from_str(params.get()).map_err(|error| McpError::MalformedParams(format!("`params`: {error}")))?;
-        if let Some(token) = params.meta.as_ref().and_then(|meta| meta.progress_token)
-            && !is_string_or_integer(token.get())
-        {
+        if !params.has_sound_token() {
             return Err(McpError::MalformedParams("`progressToken` must be a string or an integer".to_owned()));
         }
         Ok(params)
+    }
+
+    /// Is the progress token, if there is one, a string or an integer?
+    #[must_use]
+    pub fn has_sound_token(&self) -> bool {
+        let token = self.meta.as_ref().and_then(|meta| meta.progress_token);
+        token.is_none_or(|token| is_string_or_integer(token.get()))
     }
 
     /// The method of this name in this revision, with its parameters, which lie in `body`.

@@ -12,10 +12,13 @@ mod seats;
 mod store;
 mod take_over;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use futures_util::stream::BoxStream;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -84,22 +87,26 @@ impl Tasks {
 
     /// Runs one round of a tool call, or makes the call a task when the tool wants that and the client knows of tasks; the
     /// task can then be read on every replica.
-    pub(super) async fn call(
+    pub(super) fn call(
         &self,
         tool: AuthorizedTool,
         call: &Call,
         caller: Caller,
         version: ProtocolVersion,
-    ) -> Round<Called> {
+    ) -> impl Future<Output = Round<Called>> + Send {
         match becomes_task(&tool, call, &caller, version) {
-            Ok(false) => tool.run(caller).await.map(Called::Over),
-            Ok(true) => match Box::pin(tool.before_task(caller.clone())).await {
-                Round::Done(Ok(tool)) => Round::Done(Box::pin(self.create(tool, call, caller)).await.map(Called::GoesOn)),
-                Round::Done(Err(error)) => Round::Done(Err(error)),
-                Round::Asks { questions, answers } => Round::Asks { questions, answers },
-                Round::Lacks(capabilities) => Round::Lacks(capabilities),
-            },
-            Err(refused) => refused,
+            Ok(false) => Either::Left(tool.run(caller).map(|round| round.map(Called::Over))),
+            Ok(true) => Either::Right(Either::Left(Box::pin(self.begin(tool, call, caller)))),
+            Err(refused) => Either::Right(Either::Right(ready(refused))),
+        }
+    }
+
+    async fn begin(&self, tool: AuthorizedTool, call: &Call, caller: Caller) -> Round<Called> {
+        match tool.before_task(caller.clone()).await {
+            Round::Done(Ok(tool)) => Round::Done(self.create(tool, call, caller).await.map(Called::GoesOn)),
+            Round::Done(Err(error)) => Round::Done(Err(error)),
+            Round::Asks { questions, answers } => Round::Asks { questions, answers },
+            Round::Lacks(capabilities) => Round::Lacks(capabilities),
         }
     }
 

@@ -1,7 +1,10 @@
 //! All tools by name; the only place where a call gets its permission.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::future::Either;
 
 use super::header_param::header_params;
 use super::schema::{input_schema, output_schema};
@@ -25,7 +28,7 @@ struct Registered {
 #[derive(Clone, Debug)]
 pub struct ToolDescription {
     /// Declared with the tool.
-    pub spec: ToolSpec,
+    pub spec: &'static ToolSpec,
     /// JSON Schema 2020-12 of the arguments.
     pub input_schema: serde_json::Value,
     /// JSON Schema 2020-12 of `structuredContent`; none for tools that only speak to the model.
@@ -34,7 +37,7 @@ pub struct ToolDescription {
 
 /// The proof that a caller may make a call, and the only thing that can be run. Only [`ToolRegistry::authorize`] makes one.
 pub struct AuthorizedTool {
-    spec: ToolSpec,
+    spec: &'static ToolSpec,
     call: PreparedCall,
     principal: Arc<Principal>,
     workplace: Workplace,
@@ -67,7 +70,7 @@ impl<T: Tool> Runnable for WithArgs<T> {
     }
 
     fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, ToolResult> {
-        Box::pin(async move { self.tool.call(cx, self.args).await.map(erase_output) })
+        Box::pin(async move { Ok(within_budget(erase_output(self.tool.call(cx, self.args).await?), cx.max_result_bytes())?) })
     }
 }
 
@@ -140,7 +143,7 @@ impl ToolRegistry {
     pub fn with<T: Tool>(mut self, tool: T) -> Self {
         assert!(self.find(T::SPEC.name).is_none(), "two tools are named {}", T::SPEC.name);
         let description = ToolDescription {
-            spec: T::SPEC,
+            spec: &T::SPEC,
             input_schema: input_schema::<T::Args>(),
             output_schema: output_schema::<T::Output>(),
         };
@@ -195,8 +198,8 @@ impl std::fmt::Debug for AuthorizedTool {
 impl AuthorizedTool {
     /// What is declared about the tool.
     #[must_use]
-    pub fn spec(&self) -> &ToolSpec {
-        &self.spec
+    pub fn spec(&self) -> &'static ToolSpec {
+        self.spec
     }
 
     /// What the tool settles before the call becomes a task. Gives the call back when it may become one.
@@ -213,24 +216,19 @@ impl AuthorizedTool {
 
     /// Runs one round of the call in the tool's lane, under its deadline, with the rights of the principal that it was
     /// authorized for. Dropping the future cancels the work.
-    pub async fn run(self, caller: Caller) -> Round<ToolResult> {
+    pub fn run(self, caller: Caller) -> impl Future<Output = Round<ToolResult>> + Send {
         let timeout = self.workplace.timeout;
-        self.run_for(caller, timeout).await
+        self.run_for(caller, timeout)
     }
 
     /// The same, under another deadline.
-    pub async fn run_for(self, caller: Caller, timeout: Duration) -> Round<ToolResult> {
+    pub fn run_for(self, caller: Caller, timeout: Duration) -> impl Future<Output = Round<ToolResult>> + Send {
         let call = match self.call {
             Ok(call) => call,
-            Err(error) => return Round::Done(Err(error)),
+            Err(error) => return Either::Right(ready(Round::Done(Err(error)))),
         };
         let workplace = Workplace { timeout, ..self.workplace };
-        let max_result_bytes = workplace.max_result_bytes;
-        workplace
-            .round(self.principal, caller, self.spec.lane, self.spec.name, move |cx| {
-                Box::pin(async move { Ok(within_budget(call.run(cx).await?, max_result_bytes)?) })
-            })
-            .await
+        Either::Left(workplace.round(self.principal, caller, self.spec.lane, self.spec.name, move |cx| call.run(cx)))
     }
 }
 
