@@ -16,13 +16,14 @@ use url::Url;
 
 use self::banner::Banner;
 use crate::auth::{AuthConfig, AuthSetupError, Authenticator, KeySource, RefreshPolicy};
-use crate::call::Lanes;
+use crate::call::{Lane, LaneLoad, Lanes};
 use crate::changes::Notifier;
 use crate::config::{AuthSettings, Config, LogFormat, StateConfig};
 use crate::files::{Changes, Touched, Tree, TreeError};
 use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness, Shutdown, ShutdownTrigger};
 use crate::mcp::legacy::SessionLimits;
 use crate::mcp::{Features, RequestStates, ServerInfo, Tasks, read_sealing_keys};
+use crate::metrics::{Metrics, Reading};
 use crate::path::TreePath;
 use crate::prompts::{AnswerFromFiles, Prompt, PromptRegistry, ReviewChanges, SummarizeFolder};
 use crate::resources::{ResourceProvider, ResourceRegistry, TreeResources};
@@ -50,6 +51,7 @@ pub struct App {
     state: Arc<dyn SharedState>,
     request_states: RequestStates,
     features: Features,
+    metrics: Arc<Metrics>,
 }
 
 /// A server that listens and waits to be run.
@@ -62,6 +64,8 @@ pub struct BoundApp {
     url: Url,
     banner: Banner,
     log_format: LogFormat,
+    /// The counts, and where they are read.
+    scrapes: Option<(TcpListener, Arc<Metrics>)>,
 }
 
 /// Why a server cannot start: one line.
@@ -110,8 +114,10 @@ pub enum AppError {
         source: io::Error,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    #[error("cannot listen on {address}: {source}; choose another with {option}")]
     Listen {
+        /// The setting that names it.
+        option: &'static str,
         /// Where.
         address: SocketAddr,
         /// Why not.
@@ -139,14 +145,17 @@ impl App {
     pub async fn new(config: Config) -> Result<Self, AppError> {
         let tree = Arc::new(Tree::open(config.mounts.clone())?);
         keep_keys_out_of_reach(&tree, &config.auth)?;
+        let metrics = Arc::new(Metrics::new());
         let state: Arc<dyn SharedState> = match &config.state {
             StateConfig::Memory => Arc::new(MemoryState::new()),
             StateConfig::Redis(url) => {
-                Arc::new(RedisState::connect(url).await.map_err(|source| AppError::State { url: url.to_string(), source })?)
+                let away = |source| AppError::State { url: url.to_string(), source };
+                Arc::new(RedisState::connect(url).await.map_err(away)?.counted_by(metrics.state_operations()))
             }
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = Arc::new(Lanes::new(cores, cores * CPU_QUEUE_PER_CORE));
+        watch_lanes(&metrics, &lanes);
         let cursors = Cursors::new(Arc::clone(&state), config.cursor_ttl);
         let (max_result_bytes, timeout) = (config.max_result_bytes, config.request_timeout);
         let mut tools = ToolRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout)
@@ -174,7 +183,7 @@ impl App {
             ResourceRegistry::new(lanes, max_result_bytes, timeout).with(TreeResources::new(Arc::clone(&tree), changes));
         let request_states = request_states(config.seal_keys.as_deref(), &tree)?;
         let features = Features { tools, prompts, resources, notifier };
-        Ok(Self { config, tree, state, request_states, features })
+        Ok(Self { config, tree, state, request_states, features, metrics })
     }
 
     /// The files that are served, for tools of your own: [`View::new`](crate::files::View::new) with this and the caller of
@@ -225,10 +234,15 @@ impl App {
     /// # Errors
     /// [`AppError`] when the address is taken, or keys cannot be read.
     pub async fn bind(self) -> Result<BoundApp, AppError> {
-        let address = self.config.listen;
-        let listen_error = |source| AppError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen_error)?;
-        let local = listener.local_addr().map_err(listen_error)?;
+        let (listener, local) = listen("--listen", self.config.listen).await?;
+        let scrapes = match self.config.metrics_listen {
+            Some(address) => {
+                let (listener, local) = listen("--metrics-listen", address).await?;
+                tracing::info!(url = format!("http://{local}/metrics"), "metrics can be read");
+                Some((listener, Arc::clone(&self.metrics)))
+            }
+            None => None,
+        };
         let base = self.config.public_url.clone().unwrap_or_else(|| address_url(local));
         let url = endpoint_url(&base);
 
@@ -237,6 +251,7 @@ impl App {
         let resource = ProtectedResource::new(base.as_str(), auth.jwt.as_ref().and_then(|jwt| jwt.issuer.as_deref()));
         let loopback = local.ip().is_loopback();
         let authenticator = Arc::new(Authenticator::start(auth).await?);
+        watch_tokens(&self.metrics, &authenticator);
         let (stopping, shutdown) = Shutdown::new();
         let info = server_info(&self.features, is_writable(&self.tree));
         let features = Arc::new(self.features);
@@ -249,6 +264,7 @@ impl App {
             resource,
             origins: Origins::new(self.config.allow_origin.iter().chain([&base]), loopback),
             readiness: Readiness { state: self.state, tree: self.tree, authenticator },
+            metrics: self.metrics,
             shutdown: shutdown.clone(),
             sessions: SessionLimits { ttl: self.config.session_ttl, per_principal: self.config.max_sessions },
             max_stream_age: self.config.max_stream_age,
@@ -256,7 +272,7 @@ impl App {
             body_timeout: self.config.request_timeout,
         };
         let (server, log_format) = (http::router(features, options), self.config.log_format);
-        Ok(BoundApp { listener, server, stopping, shutdown, tasks, url, banner, log_format })
+        Ok(BoundApp { listener, server, stopping, shutdown, tasks, url, banner, log_format, scrapes })
     }
 }
 
@@ -302,11 +318,51 @@ impl BoundApp {
             self.shutdown.begun().await;
             self.tasks.stop(DRAIN).await;
         };
-        let (left, ()) = tokio::join!(http::serve(self.listener, self.server, stop, DRAIN), tasks);
+        let calls = async { tokio::join!(http::serve(self.listener, self.server, stop, DRAIN), tasks) };
+        let scrapes = async {
+            if let Some((listener, metrics)) = self.scrapes {
+                http::serve_metrics(listener, metrics).await;
+            }
+            std::future::pending().await
+        };
+        let (left, ()) = tokio::select! {
+            ended = calls => ended,
+            never = scrapes => never,
+        };
         if left > 0 {
             tracing::warn!(connections = left, "stopped before every call was finished");
         }
     }
+}
+
+async fn listen(option: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
+    let error = |source| AppError::Listen { option, address, source };
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let local = listener.local_addr().map_err(error)?;
+    Ok((listener, local))
+}
+
+fn watch_lanes(metrics: &Metrics, lanes: &Arc<Lanes>) {
+    let reading = |labels, lane, read: fn(LaneLoad) -> u64| -> Reading {
+        let lanes = Arc::clone(lanes);
+        (labels, Box::new(move || read(lanes.load(lane))))
+    };
+    let both = |read| vec![reading(&[("lane", "io")], Lane::Io, read), reading(&[("lane", "cpu")], Lane::Cpu, read)];
+    metrics.watch_gauges("lane_running", "Calls that have a place in a lane", both(|load| load.running as u64));
+    metrics.watch_gauges("lane_queued", "Calls that wait for a place in a lane", both(|load| load.queued as u64));
+    metrics.watch_counters("lane_turned_away", "Calls for which a lane had no room to wait", both(|load| load.turned_away));
+}
+
+fn watch_tokens(metrics: &Metrics, authenticator: &Arc<Authenticator>) {
+    let reading = |labels, read: fn(&Authenticator) -> u64| -> Reading {
+        let authenticator = Arc::clone(authenticator);
+        (labels, Box::new(move || read(&authenticator)))
+    };
+    let readings = vec![
+        reading(&[("cache", "hit")], Authenticator::tokens_recognised),
+        reading(&[("cache", "miss")], Authenticator::tokens_checked),
+    ];
+    metrics.watch_counters("tokens", "Signed tokens, found among those checked a moment ago or checked now", readings);
 }
 
 fn keep_keys_out_of_reach(tree: &Tree, auth: &AuthSettings) -> Result<(), AppError> {

@@ -35,6 +35,11 @@ pub struct Settings {
     #[serde(deserialize_with = "deserialize_listen")]
     pub listen: Option<SocketAddr>,
 
+    /// Address and port that Prometheus reads /metrics from, such as 0.0.0.0:9090; whoever reaches it may read [default: none]
+    #[arg(long, env = "PRESSMARK_METRICS_LISTEN", value_name = "ADDRESS:PORT", value_parser = listen_address, help_heading = "Network")]
+    #[serde(deserialize_with = "deserialize_listen")]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// URL under which clients reach this server, without /mcp; metadata and links name it [default: http://ADDRESS:PORT]
     #[arg(long, env = "PRESSMARK_PUBLIC_URL", value_name = "URL", help_heading = "Network")]
     pub public_url: Option<String>,
@@ -145,6 +150,8 @@ pub struct Config {
     pub mounts: Vec<MountSpec>,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where metrics are read; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where clients reach the server; `None`: at the address it listens on.
     pub public_url: Option<Url>,
     /// Whose web pages may call, beyond the server's own origin.
@@ -247,6 +254,7 @@ impl Settings {
             mount: list(self.mount, file.mount),
             read_only: self.read_only.or(file.read_only),
             listen: self.listen.or(file.listen),
+            metrics_listen: self.metrics_listen.or(file.metrics_listen),
             public_url: self.public_url.or(file.public_url),
             allow_origin: list(self.allow_origin, file.allow_origin),
             state: self.state.or(file.state),
@@ -280,6 +288,7 @@ impl Settings {
         Ok(Config {
             mounts: self.mounts()?,
             listen,
+            metrics_listen: self.metrics_listen,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
             allow_origin: self.allow_origin.iter().map(|text| origin(text)).collect::<Result<_, _>>()?,
             state: state(self.state.as_deref().unwrap_or("memory"))?,

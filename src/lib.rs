@@ -19,6 +19,7 @@
 //! From the ground up: a module uses only those above it in this list.
 
 mod json_text;
+pub mod metrics;
 pub mod path;
 
 pub mod auth;

@@ -1,7 +1,7 @@
 //! Where blocking work waits for its turn: two lanes, so that cheap calls stay fast while heavy ones run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -43,6 +43,20 @@ impl Lanes {
         self.cpu.places.available_permits().clamp(1, self.cpu.width)
     }
 
+    /// How full the lane is now.
+    #[must_use]
+    pub fn load(&self, lane: Lane) -> LaneLoad {
+        let lane = match lane {
+            Lane::Io => &self.io,
+            Lane::Cpu => &self.cpu,
+        };
+        LaneLoad {
+            running: lane.width - lane.places.available_permits().min(lane.width),
+            queued: lane.queued.load(Ordering::Relaxed),
+            turned_away: lane.turned_away.load(Ordering::Relaxed),
+        }
+    }
+
     /// Waits for a place in the lane, which is given back when the permit is dropped.
     pub(super) async fn enter(&self, lane: Lane) -> Result<OwnedSemaphorePermit, ToolError> {
         match lane {
@@ -52,6 +66,17 @@ impl Lanes {
     }
 }
 
+/// How full a lane is.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneLoad {
+    /// Calls that have a place.
+    pub running: usize,
+    /// Calls that wait for one.
+    pub queued: usize,
+    /// Calls, since the start, for which there was no room to wait.
+    pub turned_away: u64,
+}
+
 /// So many at once, so many more that wait, and no others.
 #[derive(Debug)]
 struct Bounded {
@@ -59,18 +84,27 @@ struct Bounded {
     width: usize,
     queued: AtomicUsize,
     queue_limit: usize,
+    turned_away: AtomicU64,
 }
 
 impl Bounded {
     fn new(width: usize, queue_limit: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(width)), width, queued: AtomicUsize::new(0), queue_limit }
+        Self {
+            places: Arc::new(Semaphore::new(width)),
+            width,
+            queued: AtomicUsize::new(0),
+            queue_limit,
+            turned_away: AtomicU64::new(0),
+        }
     }
 
     async fn enter(&self) -> Result<OwnedSemaphorePermit, ToolError> {
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(permit);
         }
-        let _place = QueuePlace::take(&self.queued, self.queue_limit)?;
+        let _place = QueuePlace::take(&self.queued, self.queue_limit).inspect_err(|_| {
+            self.turned_away.fetch_add(1, Ordering::Relaxed);
+        })?;
         Arc::clone(&self.places)
             .acquire_owned()
             .await

@@ -22,7 +22,7 @@ pub use error::{ToolError, ToolErrorKind};
 pub use input::{Answers, ElicitAction, ElicitResult, Elicitation, InputRequest, InputRequests, Root, Sampling, SamplingResult};
 pub(crate) use interrupted::RoundFuture;
 pub use interrupted::{Interrupted, Round};
-pub use lanes::{Lane, Lanes};
+pub use lanes::{Lane, LaneLoad, Lanes};
 pub use no_arguments::NoArguments;
 pub use report::{LogLevel, LogMessage, Progress, Report, Reports};
 pub(crate) use schema::{input_schema_of, schema_of};

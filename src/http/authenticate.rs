@@ -13,9 +13,10 @@ use serde_json::json;
 use tower::{Layer, Service};
 
 use super::challenge::Challenge;
-use super::log::{self, Outcome};
+use super::record::{self, Outcome};
 use super::well_known::ProtectedResource;
 use crate::auth::{AuthError, Authenticator, Principal};
+use crate::metrics::AuthFailures;
 
 /// How long a client waits, in seconds, when the keys of the authorization server are not there yet.
 const RETRY_AFTER_SECONDS: &str = "5";
@@ -40,12 +41,13 @@ struct Door {
     challenge: Challenge,
     /// How to come by a token.
     advice: String,
+    failures: AuthFailures,
 }
 
 impl AuthenticateLayer {
-    /// A layer that asks `authenticator`, and challenges on behalf of `resource`.
+    /// A layer that asks `authenticator`, challenges on behalf of `resource`, and counts `failures`.
     #[must_use]
-    pub fn new(authenticator: Arc<Authenticator>, resource: &ProtectedResource) -> Self {
+    pub fn new(authenticator: Arc<Authenticator>, resource: &ProtectedResource, failures: AuthFailures) -> Self {
         let advice = match resource.metadata_url() {
             Some(url) => format!("get an access token as described at {url}"),
             None if authenticator.has_dev_token() => {
@@ -53,7 +55,7 @@ impl AuthenticateLayer {
             }
             None => "ask the operator of this server for a token".to_owned(),
         };
-        Self { door: Arc::new(Door { authenticator, challenge: Challenge::new(resource), advice }) }
+        Self { door: Arc::new(Door { authenticator, challenge: Challenge::new(resource), advice, failures }) }
     }
 }
 
@@ -143,7 +145,8 @@ impl Credentials {
 
 impl Door {
     fn refuse<R: From<Bytes>>(&self, error: AuthError) -> Response<R> {
-        log::note(Outcome::refused(error.reason()));
+        record::note(Outcome::refused(error.reason()));
+        self.failures.record(error.reason());
         let (status, challenge) = match error {
             AuthError::Missing => (StatusCode::UNAUTHORIZED, Some(self.challenge.missing_token())),
             AuthError::Malformed => (StatusCode::BAD_REQUEST, Some(self.challenge.invalid_request(&error.to_string()))),

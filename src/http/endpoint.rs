@@ -19,14 +19,15 @@ use super::answer::{answer, answer_in_batch};
 use super::authenticate::Authenticated;
 use super::authorize::Authorize;
 use super::challenge::Challenge;
-use super::log::Summary;
 use super::read_message::{Call, Incoming, Rejection, Told, no_batches, read_message};
+use super::record::{self, Summary};
 use super::respond::{self, Refusal};
 use super::session::{self, Found};
 use super::shutdown::Shutdown;
 use crate::auth::Principal;
 use crate::mcp::legacy::{Calls, Sessions};
 use crate::mcp::{Dispatch, McpError, Method, RequestId, ResultWriter};
+use crate::metrics::Requests;
 use crate::tools::HeaderParams;
 
 /// What every request needs.
@@ -51,6 +52,8 @@ pub(super) struct Endpoint {
     pub max_request_bytes: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// Where requests are counted.
+    pub requests: Arc<Requests>,
 }
 
 /// The endpoint as a service. Cheap to clone.
@@ -97,7 +100,10 @@ async fn respond(
         http::Method::POST => {
             post(endpoint, principal, &head.headers, body, summary).await.unwrap_or_else(Refusal::into_response)
         }
-        http::Method::GET => Box::pin(session::get(endpoint, &principal, &head.headers)).await,
+        http::Method::GET => {
+            record::note_kind(endpoint.requests.kind("stream", None));
+            Box::pin(session::get(endpoint, &principal, &head.headers)).await
+        }
         http::Method::DELETE => Box::pin(session::delete(endpoint, &principal, &head.headers)).await,
         // HEAD, too: it must not take a stream from anybody.
         _ => Refusal::MethodNotAllowed.into_response(),
@@ -114,16 +120,25 @@ async fn post(
     check_content_type(headers)?;
     check_accept(headers)?;
     let body = read_body(endpoint, headers, body).await?;
+    endpoint.requests.receive(body.len());
     match read_message(headers, &endpoint.header_params, &body) {
         Err(rejection) => Ok(respond::reject(&rejection, &endpoint.challenge)),
-        Ok(Incoming::Told(told)) => Ok(Box::pin(tell(endpoint, &principal, headers, vec![told])).await),
+        Ok(Incoming::Told(told)) => {
+            record::note_kind(endpoint.requests.kind("notification", None));
+            Ok(Box::pin(tell(endpoint, &principal, headers, vec![told])).await)
+        }
         Ok(Incoming::Call(call)) => {
+            let (method, tool) = names(&call);
+            record::note_kind(endpoint.requests.kind(method, tool));
             if let Some(summary) = summary {
                 summary.note(&call);
             }
             Ok(answer(endpoint, principal, headers, *call).await)
         }
-        Ok(Incoming::Batch { calls, told }) => Ok(Box::pin(batch(endpoint, &principal, headers, calls, told)).await),
+        Ok(Incoming::Batch { calls, told }) => {
+            record::note_kind(endpoint.requests.kind("batch", None));
+            Ok(Box::pin(batch(endpoint, &principal, headers, calls, told)).await)
+        }
     }
 }
 

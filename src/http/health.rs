@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::log::{self, Outcome};
+use super::record::{self, Outcome};
 use super::respond::json;
 use crate::auth::Authenticator;
 use crate::files::Tree;
@@ -54,7 +54,7 @@ pub(super) async fn readyz(State(readiness): State<Readiness>) -> Response {
     if problems.is_empty() {
         return json(StatusCode::OK, br#"{"status":"ready"}"#.to_vec());
     }
-    log::note(Outcome::refused("not_ready"));
+    record::note(Outcome::refused("not_ready"));
     let body = serde_json::json!({ "status": "not ready", "reasons": problems });
     json(StatusCode::SERVICE_UNAVAILABLE, body.to_string().into_bytes())
 }

@@ -30,10 +30,10 @@ pub async fn serve(listener: TcpListener, server: Server, stop: impl Future<Outp
         match accepted {
             Ok((stream, _)) => {
                 let connection = connection::serve(stream, server.clone(), stopping.clone());
-                let alive = alive.clone();
+                let (alive, open) = (alive.clone(), server.requests().connect());
                 tokio::spawn(async move {
                     connection.await;
-                    drop(alive);
+                    drop((alive, open));
                 });
             }
             Err(error) => {

@@ -6,8 +6,8 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderValue, StatusCode};
 
 use super::challenge::Challenge;
-use super::log::{self, Outcome};
 use super::read_message::Rejection;
+use super::record::{self, Outcome};
 use crate::mcp::{McpError, McpResult, ProtocolVersion, RequestId, ResultWriter, write_error};
 
 /// Why a request to the endpoint is refused before its body is understood.
@@ -98,7 +98,7 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        log::note(Outcome::refused(self.label()));
+        record::note(Outcome::refused(self.label()));
         let mut response = json(self.status(), write_error(None, &self.error()));
         if self == Self::MethodNotAllowed {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, DELETE"));
@@ -112,7 +112,7 @@ impl IntoResponse for Refusal {
 
 /// The response to a message that gets a JSON-RPC error.
 pub(super) fn reject(rejection: &Rejection, challenge: &Challenge) -> Response {
-    log::note(Outcome::of_error(&rejection.error));
+    record::note(Outcome::of_error(&rejection.error));
     let status = status(&rejection.error, rejection.modern);
     let mut response = json(status, write_error(rejection.id.as_ref(), &rejection.error));
     if let McpError::InsufficientScope { needed, message } = &rejection.error {
@@ -153,12 +153,12 @@ pub(super) fn message(
     match outcome {
         Ok(result) => {
             if let Some(outcome) = Outcome::of_result(result) {
-                log::note(outcome);
+                record::note(outcome);
             }
             writer.write(id, version, result)
         }
         Err(error) => {
-            log::note(Outcome::of_error(error));
+            record::note(Outcome::of_error(error));
             write_error(Some(id), error)
         }
     }

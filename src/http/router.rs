@@ -21,14 +21,15 @@ use super::challenge::Challenge;
 use super::contain_panics::{ContainPanics, ContainPanicsLayer};
 use super::endpoint::{Endpoint, Mcp};
 use super::health::{self, Readiness};
-use super::log::{LogLayer, LogRequests};
 use super::origin::{CheckOrigin, OriginLayer, Origins};
+use super::record::{RecordLayer, RecordRequests};
 use super::respond::Refusal;
 use super::shutdown::Shutdown;
 use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
 use crate::auth::Authenticator;
 use crate::mcp::legacy::{Calls, SessionLimits, Sessions};
 use crate::mcp::{Dispatch, Features, RequestStates, ResultWriter, ServerInfo, Tasks};
+use crate::metrics::Metrics;
 
 /// What the routes need besides the features.
 pub struct HttpOptions {
@@ -46,6 +47,8 @@ pub struct HttpOptions {
     pub origins: Origins,
     /// What `/readyz` looks at.
     pub readiness: Readiness,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// When streams have to end.
     pub shutdown: Shutdown,
     /// How many sessions there may be, and for how long.
@@ -59,7 +62,7 @@ pub struct HttpOptions {
 }
 
 /// The whole server as a service. Cheap to clone.
-pub type Server = LogRequests<ContainPanics<Routes>>;
+pub type Server = RecordRequests<ContainPanics<Routes>>;
 
 /// Every route. The endpoint's stands apart: nearly every request is for it, and a router of axum costs a dozen
 /// allocations, and its layers another dozen.
@@ -72,6 +75,7 @@ pub struct Routes {
 /// Makes the server.
 pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
     let header_params = Arc::new(features.tools.header_params());
+    let requests = Arc::new(options.metrics.requests(features.tools.descriptions().map(|tool| tool.spec.name)));
     let writer = Arc::new(ResultWriter::new(options.info));
     let sessions = Sessions::new(Arc::clone(&options.readiness.state), options.sessions);
     let dispatch = Dispatch::new(Arc::clone(&features), options.request_states, sessions.clone(), options.tasks);
@@ -79,7 +83,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
     let calls = Calls::new(sessions.clone(), features, Arc::clone(&writer), BoxCloneSyncService::new(service.clone()));
     let mcp = ServiceBuilder::new()
         .layer(OriginLayer::new(options.origins, &header_params))
-        .layer(AuthenticateLayer::new(options.authenticator, &options.resource))
+        .layer(AuthenticateLayer::new(options.authenticator, &options.resource, options.metrics.auth_failures()))
         .service(Mcp::new(Endpoint {
             header_params,
             service,
@@ -91,6 +95,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
             shutdown: options.shutdown,
             max_request_bytes: options.max_request_bytes,
             body_timeout: options.body_timeout,
+            requests: Arc::clone(&requests),
         }));
 
     let probes =
@@ -99,7 +104,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
     let metadata = Router::new().route(at_root, options.resource.handler()).route(at_endpoint, options.resource.handler());
     let others = probes.merge(metadata).fallback(any(|| async { Refusal::NotFound }));
 
-    ServiceBuilder::new().layer(LogLayer).layer(ContainPanicsLayer).service(Routes { mcp, others })
+    ServiceBuilder::new().layer(RecordLayer::new(requests)).layer(ContainPanicsLayer).service(Routes { mcp, others })
 }
 
 impl Service<Request<Body>> for Routes {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream;
 
 use super::endpoint::Endpoint;
-use super::log::{self, Outcome};
+use super::record::{self, Outcome};
 use super::sse;
 use super::stream_end::StreamEnd;
 use crate::auth::Principal;
@@ -61,7 +61,7 @@ impl Open {
             sent = self.stream.next() => Some(match sent? {
                 Sent::Message { id, message } => {
                     if let Some(outcome) = Outcome::of_message(&message) {
-                        log::note(outcome);
+                        record::note(outcome);
                     }
                     (sse::event_named(&id, &message), true)
                 }

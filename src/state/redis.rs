@@ -28,6 +28,7 @@ use self::link::Link;
 use self::subscriber::Subscriber;
 pub use self::url::{RedisUrl, RedisUrlError};
 use super::{EventId, GroupLimits, LogLimits, Once, SharedState, StateError, StateFuture, Subscription};
+use crate::metrics::StateOperations;
 
 /// What readiness writes, to notice a Redis that answers but takes no writes.
 const CHECK_KEY: &str = "pressmark:check";
@@ -66,6 +67,13 @@ impl RedisState {
             state.append(CHECK_KEY, "log", Bytes::new(), Some(Once { field: "check", value: &random_text() }), limits).await?;
         }
         Ok(state)
+    }
+
+    /// The same, with every operation counted.
+    #[must_use]
+    pub fn counted_by(mut self, operations: StateOperations) -> Self {
+        self.link.count(operations);
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an operator sees: start-up, settings, probes, logs, shutdown.
 
 mod logs;
+mod metrics;
 mod mounts;
 mod settings;
 #[path = "../support/mod.rs"]

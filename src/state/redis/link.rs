@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::RedisUrl;
 use super::connect::{Connection, connect};
 use super::error::{late, reason, server_is_wrong};
+use crate::metrics::StateOperations;
 use crate::state::StateError;
 
 /// One operation, with everything that it may have to wait for.
@@ -22,6 +23,7 @@ pub(super) struct Link {
     // A Tokio mutex, held while connecting: operations that come meanwhile wait for that attempt in place of making
     // their own.
     slot: Mutex<Slot>,
+    operations: Option<StateOperations>,
 }
 
 #[derive(Default)]
@@ -63,7 +65,12 @@ impl From<QueryError> for StateError {
 
 impl Link {
     pub(super) fn new(url: RedisUrl) -> Self {
-        Self { url, slot: Mutex::default() }
+        Self { url, slot: Mutex::default(), operations: None }
+    }
+
+    /// Counts the commands from now on.
+    pub(super) fn count(&mut self, operations: StateOperations) {
+        self.operations = Some(operations);
     }
 
     pub(super) fn url(&self) -> &RedisUrl {
@@ -87,7 +94,12 @@ impl Link {
                 answer => answer.map_err(QueryError::Refused),
             }
         };
-        timeout(OPERATION_LIMIT, attempts).await.unwrap_or_else(|_| Err(QueryError::Away(late())))
+        let begun = Instant::now();
+        let answer = timeout(OPERATION_LIMIT, attempts).await.unwrap_or_else(|_| Err(QueryError::Away(late())));
+        if let Some(operations) = &self.operations {
+            operations.record(begun.elapsed(), answer.is_ok());
+        }
+        answer
     }
 
     /// The live connection, made now when there is none and it is not too soon to try again.

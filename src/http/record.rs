@@ -1,0 +1,218 @@
+//! What is kept of each request when its answer has gone out: counts, and a log line.
+
+mod line;
+mod outcome;
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use self::line::Line;
+pub(super) use self::line::Summary;
+pub(super) use self::outcome::Outcome;
+use crate::metrics::{OutcomeKind, RequestKind, Requests};
+
+thread_local! {
+    /// What the poll under way has noted. What answers a request runs within the poll that its record watches, many calls
+    /// away from the record, and in streams long after the head of the answer.
+    static NOTED: Cell<Noted> = const { Cell::new(Noted { kind: None, outcome: None }) };
+}
+
+#[derive(Clone, Copy, Default)]
+struct Noted {
+    kind: Option<RequestKind>,
+    outcome: Option<Outcome>,
+}
+
+/// Tells the record of the request being answered how it ends; the last note counts.
+pub(super) fn note(outcome: Outcome) {
+    NOTED.set(Noted { outcome: Some(outcome), ..NOTED.get() });
+}
+
+/// Tells the record of the request being answered what is asked.
+pub(super) fn note_kind(kind: RequestKind) {
+    NOTED.set(Noted { kind: Some(kind), ..NOTED.get() });
+}
+
+/// Counts and logs each request when the last byte of its answer has been handed over, or when the client went away before.
+#[derive(Clone)]
+pub(super) struct RecordLayer {
+    requests: Arc<Requests>,
+}
+
+impl RecordLayer {
+    /// Counts with `requests`.
+    pub(super) fn new(requests: Arc<Requests>) -> Self {
+        Self { requests }
+    }
+}
+
+/// The service that [`RecordLayer`] makes.
+#[derive(Clone)]
+pub struct RecordRequests<S> {
+    inner: S,
+    requests: Arc<Requests>,
+}
+
+impl<S> RecordRequests<S> {
+    /// Where requests are counted.
+    pub(super) fn requests(&self) -> &Arc<Requests> {
+        &self.requests
+    }
+}
+
+impl<S> Layer<S> for RecordLayer {
+    type Service = RecordRequests<S>;
+
+    fn layer(&self, inner: S) -> RecordRequests<S> {
+        RecordRequests { inner, requests: Arc::clone(&self.requests) }
+    }
+}
+
+impl<S, B> Service<Request<B>> for RecordRequests<S>
+where
+    S: Service<Request<B>, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Recorded<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut record = Record::begin(Arc::clone(&self.requests), Line::of(&request));
+        // Some refusals are ready before anything is polled.
+        let inner = record.noting(|| self.inner.call(request));
+        Recorded { inner, record: Some(record) }
+    }
+}
+
+pin_project! {
+    /// An answer that will be recorded.
+    pub struct Recorded<F> {
+        #[pin]
+        inner: F,
+        // Kept on drop, so that a client that leaves before there is an answer is recorded too.
+        record: Option<Record>,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for Recorded<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut response) = ready!(match this.record {
+            Some(record) => record.noting(|| this.inner.poll(cx)),
+            None => this.inner.poll(cx),
+        });
+        let Some(mut record) = this.record.take() else { return Poll::Ready(Ok(response)) };
+        record.status = Some(response.status());
+        record.is_whole = response.body().is_end_stream();
+        if let Some(line) = &mut record.line {
+            line.summary = response.extensions_mut().remove::<Summary>();
+        } else if let Some(bytes) = response.body().size_hint().exact() {
+            // An answer that lies there whole is as good as sent, and watching it would cost an allocation.
+            (record.is_whole, record.bytes) = (true, bytes);
+            return Poll::Ready(Ok(response));
+        }
+        Poll::Ready(Ok(response.map(|body| Body::new(Watched { body, record }))))
+    }
+}
+
+/// One request, from its head to the end of its answer.
+struct Record {
+    requests: Arc<Requests>,
+    begun: Instant,
+    noted: Noted,
+    status: Option<StatusCode>,
+    /// Has the whole answer been handed over?
+    is_whole: bool,
+    bytes: u64,
+    line: Option<Line>,
+}
+
+impl Record {
+    fn begin(requests: Arc<Requests>, line: Option<Line>) -> Self {
+        requests.begin();
+        let (begun, noted) = (Instant::now(), Noted::default());
+        Self { requests, begun, noted, status: None, is_whole: false, bytes: 0, line }
+    }
+
+    /// Does a part of the request's work, and takes down what is noted meanwhile.
+    fn noting<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        NOTED.set(Noted::default());
+        let done = work();
+        let noted = NOTED.take();
+        self.noted = Noted { kind: noted.kind.or(self.noted.kind), outcome: noted.outcome.or(self.noted.outcome) };
+        done
+    }
+
+    fn outcome(&self) -> Outcome {
+        let kind = match (self.noted.outcome, self.status) {
+            (Some(noted), _) => return noted,
+            (None, Some(status)) if status.is_client_error() || status.is_server_error() => OutcomeKind::Refused,
+            (None, Some(_)) if self.is_whole => OutcomeKind::Ok,
+            // The client left first, as it does at the end of a subscription.
+            (None, _) => OutcomeKind::Closed,
+        };
+        Outcome { kind, error: None }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let (outcome, duration) = (self.outcome(), self.begun.elapsed());
+        self.requests.end(self.noted.kind.unwrap_or_default(), outcome.kind, outcome.error, duration, self.bytes);
+        if let Some(line) = &self.line {
+            line.write(self.status, outcome, duration, self.bytes);
+        }
+    }
+}
+
+/// A body that counts its bytes; with it goes the record.
+struct Watched {
+    body: Body,
+    record: Record,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Self { body, record } = &mut *self;
+        let frame = record.noting(|| Pin::new(&mut *body).poll_frame(cx));
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                record.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                record.is_whole = body.is_end_stream();
+            }
+            Poll::Ready(None) => record.is_whole = true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
