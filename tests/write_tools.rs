@@ -61,7 +61,7 @@ impl Replica {
             texts: result
                 .content
                 .into_iter()
-                .filter_map(|block| if let Content::Text { text } = block { Some(text) } else { None })
+                .filter_map(|block| if let Content::Text { text } = block { Some(text.to_string()) } else { None })
                 .collect(),
             structured: serde_json::from_str(result.structured.expect("a success is structured").get()).expect("JSON"),
         }))

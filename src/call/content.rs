@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+pub use crate::json_text::Text;
+
 /// One content block (MCP, server/tools, "Tool Result").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -9,7 +11,7 @@ pub enum Content {
     /// Text.
     Text {
         /// The text itself.
-        text: String,
+        text: Text,
     },
     /// An image.
     Image {
@@ -86,7 +88,7 @@ impl ResourceContents {
 
 impl Content {
     /// A block of text.
-    pub fn text(text: impl Into<String>) -> Self {
+    pub fn text(text: impl Into<Text>) -> Self {
         Self::Text { text: text.into() }
     }
 
@@ -99,7 +101,7 @@ impl Content {
         }
     }
 
-    /// The length of the text or of the base64 data, in bytes.
+    /// The length of the text, as JSON where that is known, or of the base64 data; in bytes.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Text { text } => text.len(),

@@ -16,7 +16,7 @@ mod workplace;
 
 pub use capabilities::{ClientCapabilities, ElicitationCapability};
 pub use completion::{Completing, Completion};
-pub use content::{Content, ResourceContents};
+pub use content::{Content, ResourceContents, Text};
 pub use context::{CallContext, Caller, CancelFlag};
 pub use error::{ToolError, ToolErrorKind};
 pub use input::{Answers, ElicitAction, ElicitResult, Elicitation, InputRequest, InputRequests, Root, Sampling, SamplingResult};

@@ -18,12 +18,12 @@ impl WholeText {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
         let encoding = Encoding::detect(&bytes[..bytes.len().min(HEAD_BYTES)])
             .ok_or("it is binary, and only text can be edited; replace it whole with write_file and `encoding: \"base64\"`")?;
-        let decoded = encoding.decode(bytes[mark(encoding).len()..].to_vec());
+        let decoded = encoding.decode(&bytes[mark(encoding).len()..]);
         if decoded.is_lossy() {
             return Err("it has bytes that are not valid in its encoding and that an edit would lose; replace it whole with \
                         write_file");
         }
-        Ok(Self { text: decoded.text, encoding })
+        Ok(Self { text: decoded.text.into_owned(), encoding })
     }
 
     /// Encodes another text as this file's text is encoded.

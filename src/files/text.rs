@@ -1,5 +1,7 @@
 //! Text in files: which encoding it has, and how bytes and characters answer to each other.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +60,7 @@ impl Encoding {
         }
         // Only where there is more to come can a character be cut: a file may end in a byte that looks like the first of one.
         let head = if head.len() < HEAD_BYTES { head } else { &head[..Self::Utf8.complete_len(head)] };
-        if std::str::from_utf8(head).is_ok() {
+        if simdutf8::basic::from_utf8(head).is_ok() {
             return Some(Self::Utf8);
         }
         if media_type::of_content(head).is_some() || is_mostly_controls(head) {
@@ -98,25 +100,21 @@ impl Encoding {
     }
 
     /// Decodes bytes that start and end between characters. What is not valid becomes U+FFFD.
-    pub(super) fn decode(self, bytes: Vec<u8>) -> Decoded {
-        let source_len = bytes.len();
+    pub(super) fn decode(self, bytes: &[u8]) -> Decoded<'_> {
         let codec = match self {
             Self::Utf8 | Self::Utf8Bom => {
-                return match String::from_utf8(bytes) {
-                    Ok(text) => Decoded { text, source: Source::Utf8 },
-                    Err(error) => {
-                        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                        Decoded { text, source: Source::BrokenUtf8(error.into_bytes()) }
-                    }
+                return match simdutf8::basic::from_utf8(bytes) {
+                    Ok(text) => Decoded { text: text.into(), source: Source::Utf8 },
+                    Err(_) => Decoded { text: String::from_utf8_lossy(bytes), source: Source::BrokenUtf8(bytes) },
                 };
             }
             Self::Utf16Le => encoding_rs::UTF_16LE,
             Self::Utf16Be => encoding_rs::UTF_16BE,
             Self::Windows1252 => encoding_rs::WINDOWS_1252,
         };
-        let (text, lossy) = codec.decode_without_bom_handling(&bytes);
+        let (text, lossy) = codec.decode_without_bom_handling(bytes);
         let unit_len = if self == Self::Windows1252 { 1 } else { 2 };
-        Decoded { text: text.into_owned(), source: Source::Units { lossy, unit_len, source_len } }
+        Decoded { text, source: Source::Units { lossy, unit_len, source_len: bytes.len() } }
     }
 
     /// How many of the bytes hold whole characters: what is cut off at the end is the beginning of one.
@@ -173,6 +171,16 @@ impl Encoding {
         }
     }
 
+    /// Does a character start with these bytes, whatever comes before them? Where this is false, [`is_boundary`](Self::is_boundary)
+    /// knows.
+    pub(super) fn starts_anywhere(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Windows1252 => true,
+            Self::Utf8 | Self::Utf8Bom => bytes.first().is_none_or(|&byte| !is_continuation(byte)),
+            Self::Utf16Le | Self::Utf16Be => false,
+        }
+    }
+
     /// The ends of the lines in `bytes`, which start between characters: the position behind each line feed.
     pub(super) fn line_ends(self, bytes: &[u8]) -> impl Iterator<Item = usize> {
         let wide = matches!(self, Self::Utf16Le | Self::Utf16Be);
@@ -190,22 +198,22 @@ impl Encoding {
 
 /// Decoded text that still knows where its characters lay in the bytes.
 #[derive(Debug)]
-pub(super) struct Decoded {
-    pub(super) text: String,
-    source: Source,
+pub(super) struct Decoded<'a> {
+    pub(super) text: Cow<'a, str>,
+    source: Source<'a>,
 }
 
 #[derive(Debug)]
-enum Source {
+enum Source<'a> {
     /// The text's own bytes.
     Utf8,
     /// UTF-8 with invalid sequences, each of which became one replacement character.
-    BrokenUtf8(Vec<u8>),
+    BrokenUtf8(&'a [u8]),
     /// Units of one length, each of which became one UTF-16 code unit.
     Units { lossy: bool, unit_len: usize, source_len: usize },
 }
 
-impl Decoded {
+impl Decoded<'_> {
     /// Did replacement characters take the place of something invalid?
     pub(super) fn is_lossy(&self) -> bool {
         matches!(self.source, Source::BrokenUtf8(_) | Source::Units { lossy: true, .. })
@@ -289,10 +297,10 @@ mod tests {
         let wide: Vec<u8> = "a€😀b".encode_utf16().flat_map(u16::to_le_bytes).chain([0x3D]).collect();
         let latin = b"\x80\xE9a\xFF".to_vec();
         for (encoding, bytes) in [(Encoding::Utf8, broken), (Encoding::Utf16Le, wide), (Encoding::Windows1252, latin)] {
-            let all = encoding.decode(bytes.clone());
+            let all = encoding.decode(&bytes);
             for (at, _) in all.text.char_indices().chain([(all.text.len(), ' ')]) {
                 let len = all.source_len(at);
-                let text = encoding.decode(bytes[..len].to_vec()).text + &encoding.decode(bytes[len..].to_vec()).text;
+                let text: String = [&bytes[..len], &bytes[len..]].map(|part| encoding.decode(part).text).concat();
                 assert_eq!(text, all.text, "{encoding:?} cut at {len}");
             }
             assert_eq!(all.source_len(all.text.len()), bytes.len());

@@ -426,7 +426,7 @@ impl CallToolResult<'_> {
             match content {
                 Content::Text { text } => {
                     out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-                    json_escape_simd::escape_into(text, out);
+                    text.write_json(out);
                     out.push(b'}');
                 }
                 other => write_json(out, other),

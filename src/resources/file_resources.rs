@@ -10,8 +10,8 @@ use super::folder_content::FolderContent;
 use super::{Annotations, FILE_URI_TEMPLATE, FileUri, Resource, ResourceError, ResourcePage, ResourceTemplate};
 use crate::call::{Completion, ResourceContents};
 use crate::files::{
-    Encoding, Entry, FileError, FileKind, FileMetadata, PageLimits, Place, Position, Reader, Stop, View, Walk, WalkFrom,
-    WalkOptions, media_type, media_type_of_name, rfc3339,
+    Encoding, Entry, FileError, FileKind, FileMetadata, Place, Reader, Stop, View, Walk, WalkFrom, WalkOptions, media_type,
+    media_type_of_name, rfc3339,
 };
 use crate::path::TreePath;
 
@@ -264,11 +264,7 @@ fn contents(uri: &FileUri, reader: &Reader) -> Result<ResourceContents, FileErro
     let encoding = Encoding::detect(&head);
     let mime_type = media_type(uri.path().file_name().unwrap_or_default(), &head, encoding.is_some()).to_owned();
     let text = match encoding {
-        Some(encoding) => {
-            let limits = PageLimits { json_bytes: usize::MAX / 8, lines: None, bytes: None };
-            let page = reader.text_page(encoding, Position { byte: 0, line: None }, limits)?;
-            Some(page).filter(|page| !page.lossy && page.end.byte >= reader.size()).map(|page| page.text)
-        }
+        Some(encoding) => reader.text(encoding)?,
         None => None,
     };
     Ok(match text {

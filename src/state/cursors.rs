@@ -56,12 +56,19 @@ pub struct Cursors {
 /// An open cursor: the record that it was made with, and the position that its handle names.
 #[derive(Clone, Debug)]
 pub struct Cursor<T> {
-    kind: CursorKind,
-    id: String,
     /// What the work is: the tool's own type, with the path, the version and the parameters.
     pub record: T,
     /// Where the work goes on, in the tool's own units.
     pub position: Vec<u64>,
+    /// The handles of other positions in the same record.
+    pub handles: Handles,
+}
+
+/// The handles of one record, which differ in the position alone.
+#[derive(Clone, Debug)]
+pub struct Handles {
+    kind: CursorKind,
+    id: String,
 }
 
 /// Why a cursor cannot be used.
@@ -99,7 +106,7 @@ impl Cursors {
         record: &T,
         position: &[u64],
     ) -> Result<String, StateError> {
-        let id = base62(rand::random(), ID_CHARS);
+        let id = String::from_iter(base62::<ID_CHARS>(rand::random()));
         let stored = serde_json::to_vec(&Stored { owner: principal.owner(), record })
             .map_err(|error| StateError { reason: format!("a cursor's record cannot be written: {error}") })?;
         self.state.put(&key(kind, &id), Bytes::from(stored), self.ttl).await?;
@@ -123,12 +130,12 @@ impl Cursors {
         if stored.owner != principal.owner() {
             return Err(CursorError::Invalid);
         }
-        Ok(Cursor { kind, id: id.to_owned(), record: stored.record, position })
+        Ok(Cursor { record: stored.record, position, handles: Handles { kind, id: id.to_owned() } })
     }
 }
 
-impl<T> Cursor<T> {
-    /// The handle of another position in the same record: no round trip.
+impl Handles {
+    /// The handle of a position: no round trip.
     #[must_use]
     pub fn at(&self, position: &[u64]) -> String {
         handle(self.kind, &self.id, position)
@@ -136,7 +143,12 @@ impl<T> Cursor<T> {
 }
 
 fn key(kind: CursorKind, id: &str) -> String {
-    format!("pressmark:cursor:{}{id}", kind.letter())
+    const NAMESPACE: &str = "pressmark:cursor:";
+    let mut key = String::with_capacity(NAMESPACE.len() + 1 + ID_CHARS);
+    key.push_str(NAMESPACE);
+    key.push(kind.letter());
+    key.push_str(id);
+    key
 }
 
 fn handle(kind: CursorKind, id: &str, position: &[u64]) -> String {
@@ -148,7 +160,7 @@ fn handle(kind: CursorKind, id: &str, position: &[u64]) -> String {
     }
     let check = check_characters(&text);
     text.push('-');
-    text.push_str(&check);
+    text.extend(check);
     text
 }
 
@@ -157,7 +169,7 @@ fn parse(kind: CursorKind, text: &str) -> Option<(&str, Vec<u64>)> {
         return None;
     }
     let (body, check) = text.rsplit_once('-')?;
-    if check != check_characters(body) {
+    if !check.chars().eq(check_characters(body)) {
         return None;
     }
     let mut parts = body.strip_prefix(kind.letter())?.split('-');
@@ -168,24 +180,23 @@ fn parse(kind: CursorKind, text: &str) -> Option<(&str, Vec<u64>)> {
 
 /// A number as [`handle`] writes it: `007` and `+7` are none.
 fn parse_number(text: &str) -> Option<u64> {
-    text.parse::<u64>().ok().filter(|number| number.to_string() == text)
+    let is_plain = text == "0" || text.starts_with(|first: char| matches!(first, '1'..='9'));
+    if is_plain { text.parse().ok() } else { None }
 }
 
-fn check_characters(body: &str) -> String {
-    let hash = blake3::hash(body.as_bytes());
-    let mut number = [0; 16];
-    number.copy_from_slice(&hash.as_bytes()[..16]);
-    base62(u128::from_le_bytes(number), CHECK_CHARS)
+fn check_characters(body: &str) -> [char; CHECK_CHARS] {
+    let mut number = [0; 8];
+    number.copy_from_slice(&blake3::hash(body.as_bytes()).as_bytes()[..8]);
+    base62(u64::from_le_bytes(number).into())
 }
 
-/// The lowest `chars` digits of `number` in base62.
-fn base62(mut number: u128, chars: usize) -> String {
-    let mut text = String::with_capacity(chars);
-    for _ in 0..chars {
-        text.push(char::from(BASE62[(number % 62) as usize]));
+/// The lowest digits of `number` in base62.
+fn base62<const DIGITS: usize>(mut number: u128) -> [char; DIGITS] {
+    [(); DIGITS].map(|()| {
+        let digit = BASE62[(number % 62) as usize];
         number /= 62;
-    }
-    text
+        char::from(digit)
+    })
 }
 
 #[cfg(test)]
@@ -194,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_handle_reads_back_and_a_changed_one_does_not() {
-        let id = base62(u128::MAX, ID_CHARS);
+        let id = String::from_iter(base62::<ID_CHARS>(u128::MAX));
         let text = handle(CursorKind::Read, &id, &[65_536, 1_201]);
         assert_eq!(parse(CursorKind::Read, &text), Some((id.as_str(), vec![65_536, 1_201])));
         assert_eq!(parse(CursorKind::Find, &text), None);

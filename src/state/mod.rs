@@ -24,7 +24,7 @@ mod store;
 mod topics;
 mod update;
 
-pub use cursors::{Cursor, CursorError, CursorKind, Cursors};
+pub use cursors::{Cursor, CursorError, CursorKind, Cursors, Handles};
 pub use events::{EventId, GroupLimits, LogLimits, NotAnEventId, Once};
 pub use keys::{log_topic, member_key};
 pub use lease::Lease;

@@ -200,8 +200,9 @@ fn put(key: &str, value: &[u8], ttl: Duration) -> Cmd {
 }
 
 fn get_and_refresh(key: &str, ttl: Duration) -> Cmd {
-    let mut command = redis::cmd("GETEX");
-    command.arg(key).arg("PX").arg(milliseconds(ttl));
+    // Room for all of it at once: this is the command of every page.
+    let mut command = Cmd::with_capacity(4, "GETEXPX".len() + key.len() + 20);
+    command.arg("GETEX").arg(key).arg("PX").arg(milliseconds(ttl));
     command
 }
 

@@ -88,21 +88,22 @@ impl ReadFile {
         cursor: &str,
         path: Option<&TreePath>,
     ) -> Result<ToolOutput<ReadFileOutput>, ToolError> {
-        let cursor: Cursor<Record> = self.cursors.open(CursorKind::Read, cx.principal(), cursor).await?;
-        let &[byte, line] = cursor.position.as_slice() else { return Err(CursorError::Invalid.into()) };
+        let cursor = self.cursors.open(CursorKind::Read, cx.principal(), cursor).await?;
+        let Cursor { record, position, handles }: Cursor<Record> = cursor;
+        let &[byte, line] = position.as_slice() else { return Err(CursorError::Invalid.into()) };
         // A line takes a byte at the least: a position that says otherwise was never given out.
         if line > byte.saturating_add(1) {
             return Err(CursorError::Invalid.into());
         }
-        if path.is_some_and(|path| *path != cursor.record.path) {
-            let problem = format!("the cursor reads {}; leave `path` out", cursor.record.path);
+        if path.is_some_and(|path| *path != record.path) {
+            let problem = format!("the cursor reads {}; leave `path` out", record.path);
             return Err(ToolError::invalid_argument("path", problem));
         }
         let start = Position { byte, line: (line > 0).then_some(line) };
-        let (view, record, budget) = (self.view(cx), cursor.record.clone(), cx.max_result_bytes());
+        let (view, budget) = (self.view(cx), cx.max_result_bytes());
         let is_short = budget <= SHORT_PAGE && view.is_local(&record.path);
         let page = cx.run_short(is_short, move |_| page::next(&view, &record, start, budget)).await?;
-        let next = page.next.map(|next| cursor.at(&numbers(next)));
+        let next = page.next.map(|next| handles.at(&numbers(next)));
         Ok(finish(page, next))
     }
 

@@ -138,23 +138,25 @@ pub(crate) struct Page {
     pub(crate) structured: Value,
     /// Of the result on the wire.
     pub(crate) bytes: usize,
+    texts: Vec<Option<String>>,
 }
 
 impl Page {
     pub(crate) fn new(result: ToolResult) -> Self {
         let structured: Value = serde_json::from_str(result.structured.as_deref().unwrap().get()).unwrap();
         let wire = json!({ "content": result.content, "structuredContent": structured });
-        Self { content: result.content, structured, bytes: wire.to_string().len() + ENVELOPE_BYTES }
+        let texts = result.content.iter().map(text_of).collect();
+        Self { content: result.content, texts, structured, bytes: wire.to_string().len() + ENVELOPE_BYTES }
     }
 
     /// The first content block's text.
     pub(crate) fn text(&self) -> &str {
-        text_of(&self.content[0])
+        self.texts[0].as_deref().expect("a text")
     }
 
     /// The line that says what was shown.
     pub(crate) fn summary(&self) -> &str {
-        text_of(self.content.last().unwrap())
+        self.texts.last().and_then(Option::as_deref).expect("a text")
     }
 
     pub(crate) fn next_cursor(&self) -> Option<&str> {
@@ -166,10 +168,10 @@ impl Page {
     }
 }
 
-fn text_of(content: &Content) -> &str {
+fn text_of(content: &Content) -> Option<String> {
     match content {
-        Content::Text { text } => text,
-        other => panic!("not text: {other:?}"),
+        Content::Text { text } => Some(text.to_string()),
+        _ => None,
     }
 }
 

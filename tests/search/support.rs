@@ -80,7 +80,7 @@ impl Server {
         assert!(bytes + 300 <= self.budget, "{bytes} bytes in a result of {tool} {args}");
         let [Content::Text { text }] = &content[..] else { panic!("one block of text: {content:?}") };
         let structured = serde_json::from_str(structured.expect("a structured result").get()).expect("JSON");
-        Ok(Page { text: text.clone(), structured })
+        Ok(Page { text: text.to_string(), structured })
     }
 
     /// All pages of an answer. Every cursor is used twice and must give the same page twice.

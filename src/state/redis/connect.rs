@@ -33,7 +33,10 @@ pub(super) enum Connection {
 impl Connection {
     pub(super) async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
         match self {
-            Self::Server(connection) => command.query_async(connection).await,
+            // Without the box of the trait that all connections have in common.
+            Self::Server(connection) => {
+                Ok(redis::from_redis_value(connection.send_packed_command(command).await?.extract_error()?)?)
+            }
             Self::Cluster(connection) => command.query_async(connection).await,
         }
     }

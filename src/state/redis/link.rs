@@ -83,14 +83,8 @@ impl Link {
         let attempts = async {
             let mut live = self.live().await?;
             match live.connection.query(command).await {
-                Err(error) if server_is_wrong(&error) && self.give_up(&live, &error).await => {
-                    // A server that did not answer in time has used up this caller's patience.
-                    if error.is_timeout() {
-                        return Err(QueryError::Refused(error));
-                    }
-                    let mut live = self.live().await?;
-                    live.connection.query(command).await.map_err(QueryError::Refused)
-                }
+                // In a box, as all that is rare here: otherwise every operation would carry the room for it, 7 KiB.
+                Err(error) if server_is_wrong(&error) => Box::pin(self.query_another(command, live, error)).await,
                 answer => answer.map_err(QueryError::Refused),
             }
         };
@@ -100,6 +94,16 @@ impl Link {
             operations.record(begun.elapsed(), answer.is_ok());
         }
         answer
+    }
+
+    /// Runs a command once more, over a connection in the place of one that failed with `error`.
+    async fn query_another<T: FromRedisValue>(&self, command: &Cmd, live: Live, error: RedisError) -> Result<T, QueryError> {
+        // A server that did not answer in time has used up this caller's patience.
+        if !self.give_up(&live, &error).await || error.is_timeout() {
+            return Err(QueryError::Refused(error));
+        }
+        let mut live = self.live().await?;
+        live.connection.query(command).await.map_err(QueryError::Refused)
     }
 
     /// The live connection, made now when there is none and it is not too soon to try again.
@@ -113,7 +117,7 @@ impl Link {
         {
             return Err(QueryError::Away(outage.reason.clone()));
         }
-        match connect(&self.url).await {
+        match Box::pin(connect(&self.url)).await {
             Ok(connection) => {
                 if slot.outage.take().is_some() {
                     tracing::info!(server = %self.url, "shared state is back");

@@ -87,13 +87,8 @@ pub(super) fn next(view: &View, record: &Record, start: Position, max_result_byt
     let Some(reader) = Reader::at_version(view.open_file(&record.path)?, &record.version) else {
         return Err(changed(record, start));
     };
-    // A position that was never given out would divide a character, or show nothing.
-    let is_valid = start.byte < reader.size()
-        && match record.encoding {
-            Some(encoding) => reader.is_boundary(encoding, start.byte)?,
-            None => true,
-        };
-    if !is_valid {
+    // A position that was never given out would show nothing, or divide a character, which the reader notices.
+    if start.byte >= reader.size() {
         return Err(CursorError::Invalid.into());
     }
     let page = page(&reader, record, start, max_result_bytes);
@@ -138,19 +133,19 @@ fn page(reader: &Reader, record: &Record, start: Position, max_result_bytes: usi
     let room = nothing.room(max_result_bytes)?;
     let Some(encoding) = record.encoding else { return base64_page(reader, record, start, room, nothing) };
     let limits = PageLimits { json_bytes: room, lines: record.lines, bytes: record.bytes };
-    let page = reader.text_page(encoding, start, limits)?;
+    let page = reader.text_page(encoding, start, limits)?.ok_or(CursorError::Invalid)?;
     let is_last = page.end.byte >= reader.size();
-    let ends_a_line = page.text.ends_with('\n');
+    let is_empty = page.text.len() == 0;
     // The line feed belongs to the line that it ends; an empty file has no line at all.
-    let last_line = page.end.line.map(|line| if ends_a_line || page.text.is_empty() { line - 1 } else { line });
+    let last_line = page.end.line.map(|line| if page.ends_a_line || is_empty { line - 1 } else { line });
     let output = ReadFileOutput {
         shown: Shown::Text,
         encoding: Some(encoding),
         lossy: page.lossy.then_some(true),
-        first_line: start.line.filter(|_| !page.text.is_empty()),
-        last_line: last_line.filter(|_| !page.text.is_empty()),
+        first_line: start.line.filter(|_| !is_empty),
+        last_line: last_line.filter(|_| !is_empty),
         total_lines: last_line.filter(|_| is_last),
-        ends_inside_line: (!is_last && !ends_a_line).then_some(true),
+        ends_inside_line: (!is_last && !page.ends_a_line).then_some(true),
         byte_offset: start.byte,
         byte_length: page.end.byte - start.byte,
         ..nothing
