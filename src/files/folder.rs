@@ -2,16 +2,19 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::Bound;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cap_std::fs::{Dir, Metadata};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
 
+use super::entries::SmallestNames;
 use super::mount::Links;
-use super::{FileError, FileKind, FileMetadata, Mount, OpenFile};
+use super::{Entries, Entry, FileError, FileKind, FileMetadata, Mount, OpenFile};
 use crate::auth::{Permission, Principal};
 use crate::path::{MAX_PATH_BYTES, TreePath};
 
@@ -27,38 +30,31 @@ pub struct Folder {
     /// The mounts that appear in this folder, in place of entries of the same names.
     mounts: Vec<Arc<Mount>>,
     principal: Arc<Principal>,
-}
-
-/// A name in a folder, and what it stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// As on disk: most names are UTF-8, but none needs to be.
-    pub name: Box<[u8]>,
-    /// What it is; a symbolic link is one, wherever it leads.
-    pub kind: FileKind,
-}
-
-/// Some entries of a folder.
-#[derive(Debug)]
-pub struct Entries {
-    /// Sorted by the bytes of their names.
-    pub entries: Vec<Entry>,
-    /// Are there more after these?
-    pub more: bool,
+    /// May the principal know of every entry, here and anywhere?
+    shows_all: bool,
+    /// Has the handle been read through?
+    was_read: AtomicBool,
 }
 
 /// How often a long listing looks whether it should stop.
 const ENTRIES_BETWEEN_STOPS: usize = 4096;
+/// How much of a folder is read at a time: as much as the C library reads.
+const READ_BYTES: usize = 32 * 1024;
 
 impl Folder {
     /// A folder on disk.
     pub(super) fn new(path: TreePath, dir: Dir, top: TreePath, mounts: Vec<Arc<Mount>>, principal: Arc<Principal>) -> Self {
-        Self { path, dir: Some(dir), top, mounts, principal }
+        Self { dir: Some(dir), ..Self::without_handle(path, top, mounts, principal) }
     }
 
     /// The root of a tree that has named mounts only: nothing but their names.
     pub(super) fn of_mounts(mounts: Vec<Arc<Mount>>, principal: Arc<Principal>) -> Self {
-        Self { path: TreePath::root(), dir: None, top: TreePath::root(), mounts, principal }
+        Self::without_handle(TreePath::root(), TreePath::root(), mounts, principal)
+    }
+
+    fn without_handle(path: TreePath, top: TreePath, mounts: Vec<Arc<Mount>>, principal: Arc<Principal>) -> Self {
+        let shows_all = principal.scopes.covers_tree(Permission::Read);
+        Self { path, dir: None, top, mounts, principal, shows_all, was_read: AtomicBool::new(false) }
     }
 
     /// Where it is in the tree.
@@ -87,9 +83,9 @@ impl Folder {
         &self.top
     }
 
-    /// The first `limit` entries that the caller may see, in the order of the bytes of their names, from a name on. Holds
-    /// no more than about twice `limit` of them at a time, however many there are. `stop` is asked now and then whether
-    /// the answer is still wanted; when not, the answer is cut short.
+    /// The first entries that the caller may see, in the order of the bytes of their names, from a name on: `limit` of them,
+    /// or fewer when their names are very long. Holds no more than about twice as many at a time, however many there are.
+    /// `stop` is asked now and then whether the answer is still wanted; when not, the answer is cut short.
     ///
     /// # Errors
     /// [`FileError`] when the folder cannot be read.
@@ -99,35 +95,45 @@ impl Folder {
             Bound::Included(first) => name >= first,
             Bound::Excluded(last) => name > last,
         };
-        let mut found = Smallest { entries: Vec::new(), limit, dropped: false };
+        let mut found = SmallestNames::new(limit);
         for mount in &self.mounts {
             let name = mount.path().relative().as_bytes();
-            if wanted(name) && self.shows(name, FileKind::Folder) {
-                found.add(Entry { name: name.into(), kind: FileKind::Folder });
+            if wanted(name) && found.wants(name) && self.shows(name, FileKind::Folder) {
+                found.add(Entry { name, kind: FileKind::Folder });
             }
         }
-        if let Some(dir) = &self.dir {
-            let failed = |error: rustix::io::Errno| FileError::from_io(&self.path, error.into());
-            for (count, entry) in rustix::fs::Dir::read_from(dir).map_err(failed)?.enumerate() {
-                if count % ENTRIES_BETWEEN_STOPS == 0 && stop() {
-                    break;
-                }
-                let entry = entry.map_err(failed)?;
-                let name = entry.file_name().to_bytes();
-                if matches!(name, b"." | b"..") || !wanted(name) || self.mount(name).is_some() {
-                    continue;
-                }
-                let kind = match entry.file_type() {
-                    // Some file systems keep the type elsewhere.
-                    FileType::Unknown => match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-                        Ok(stat) => kind_of(FileType::from_raw_mode(stat.st_mode)),
-                        Err(_) => continue,
-                    },
-                    known => kind_of(known),
-                };
-                if self.shows(name, kind) {
-                    found.add(Entry { name: name.into(), kind });
-                }
+        let Some(dir) = &self.dir else { return Ok(found.finish()) };
+        let failed = |error: rustix::io::Errno| FileError::from_io(&self.path, error.into());
+        // A handle remembers how far it was read: for another time there is another one.
+        let again = if self.was_read.swap(true, Ordering::Relaxed) { Some(open_again(dir).map_err(failed)?) } else { None };
+        let mut buffer = [MaybeUninit::uninit(); READ_BYTES];
+        let mut entries = RawDir::new(again.as_ref().map_or(dir.as_fd(), AsFd::as_fd), &mut buffer);
+        let mut count = 0;
+        while let Some(entry) = entries.next() {
+            if count % ENTRIES_BETWEEN_STOPS == 0 && stop() {
+                break;
+            }
+            count += 1;
+            let entry = match entry {
+                Ok(entry) => entry,
+                // Somebody has removed the folder: nothing is in it any more.
+                Err(rustix::io::Errno::NOENT) => break,
+                Err(error) => return Err(failed(error)),
+            };
+            let name = entry.file_name().to_bytes();
+            if !wanted(name) || !found.wants(name) || matches!(name, b"." | b"..") || self.has_mount(name) {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                // Some file systems keep the type elsewhere.
+                FileType::Unknown => match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => kind_of(FileType::from_raw_mode(stat.st_mode)),
+                    Err(_) => continue,
+                },
+                known => kind_of(known),
+            };
+            if self.shows(name, kind) {
+                found.add(Entry { name, kind });
             }
         }
         Ok(found.finish())
@@ -216,7 +222,7 @@ impl Folder {
 
     /// May the caller know of every entry?
     pub(super) fn shows_all(&self) -> bool {
-        self.principal.scopes.covers_tree(Permission::Read)
+        self.shows_all
     }
 
     /// May the caller know of this entry?
@@ -225,7 +231,7 @@ impl Folder {
     }
 
     fn may_read(&self, name: &[u8]) -> bool {
-        self.shows_all() || self.principal.scopes.allows(Permission::Read, &self.nearest(name))
+        self.shows_all || self.principal.scopes.allows(Permission::Read, &self.nearest(name))
     }
 
     /// The path of an entry, with marks in place of what is not UTF-8: for errors, and for scopes, which such a name is
@@ -259,40 +265,9 @@ impl Folder {
     }
 }
 
-impl Entry {
-    /// Is the name one that listings leave out unless asked?
-    #[must_use]
-    pub fn is_hidden(&self) -> bool {
-        self.name.starts_with(b".")
-    }
-}
-
-/// Collects the entries of the smallest names.
-struct Smallest {
-    entries: Vec<Entry>,
-    limit: usize,
-    dropped: bool,
-}
-
-impl Smallest {
-    fn add(&mut self, entry: Entry) {
-        self.entries.push(entry);
-        if self.entries.len() > 2 * self.limit {
-            self.entries.select_nth_unstable_by(self.limit, |a, b| a.name.cmp(&b.name));
-            self.cut();
-        }
-    }
-
-    fn cut(&mut self) {
-        self.dropped |= self.entries.len() > self.limit;
-        self.entries.truncate(self.limit);
-    }
-
-    fn finish(mut self) -> Entries {
-        self.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        self.cut();
-        Entries { entries: self.entries, more: self.dropped }
-    }
+/// Opens a folder that is open already, so that it can be read from its beginning.
+fn open_again(dir: &Dir) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Opens an entry of a folder; `name` is a single name.

@@ -8,7 +8,7 @@ use std::path::Path;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use super::{Entry, Folder};
+use super::{Entries, Folder};
 
 /// A longer file of rules is no file of rules; what is beyond is not read.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
@@ -49,9 +49,8 @@ impl IgnoreRules {
     /// Reads the rules of a folder. `offset` is the length of its path, with the slash that ends it, in the paths that
     /// will be asked about; `above` are the rules of the folder that it lies in; `names` are all of its entries, where
     /// they are known.
-    pub(super) fn read(folder: &Folder, offset: usize, above: Option<&Self>, names: Option<&[Entry]>) -> Self {
-        let may_hold =
-            |name: &str| names.is_none_or(|names| names.binary_search_by(|entry| (*entry.name).cmp(name.as_bytes())).is_ok());
+    pub(super) fn read(folder: &Folder, offset: usize, above: Option<&Self>, names: Option<&Entries>) -> Self {
+        let may_hold = |name: &str| names.is_none_or(|names| names.contains(name.as_bytes()));
         let holds = |name: &str| may_hold(name) && folder.holds(name);
         let read = |names: &[&str]| {
             let file = names.first().filter(|name| may_hold(name)).and_then(|_| folder.open_unchecked(names));

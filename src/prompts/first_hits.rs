@@ -80,7 +80,7 @@ impl FirstHits {
         match single {
             Some(file) => best.add(file, &mut search),
             None => {
-                let options = WalkOptions { hidden: false, ignored: false, max_depth: usize::MAX };
+                let options = WalkOptions { hidden: false, ignored: false, max_depth: usize::MAX, expected: usize::MAX };
                 for walked in Walk::new(view, view.open_folder(path)?, options, WalkFrom::Start, &enough)?.flatten() {
                     if walked.kind() == FileKind::File
                         && walked.path().is_some()

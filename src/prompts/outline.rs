@@ -35,7 +35,7 @@ fn level_lines(
     max_bytes: usize,
     stop: Stop,
 ) -> Result<(String, bool), FileError> {
-    let options = WalkOptions { hidden: false, ignored: false, max_depth };
+    let options = WalkOptions { hidden: false, ignored: false, max_depth, expected: usize::MAX };
     let (mut text, mut bytes) = (String::new(), 0);
     // What cannot be read now is left out: a glance is no inventory.
     for walked in Walk::new(view, view.open_folder(folder)?, options, WalkFrom::Start, stop)?.flatten() {

@@ -141,7 +141,7 @@ struct ChangedFile {
 
 impl Changed {
     fn find(view: &View, folder: &TreePath, since: SystemTime, stop: Stop) -> Result<Self, FileError> {
-        let options = WalkOptions { hidden: false, ignored: false, max_depth: usize::MAX };
+        let options = WalkOptions { hidden: false, ignored: false, max_depth: usize::MAX, expected: usize::MAX };
         let mut newest = Smallest::new(MAX_LISTED);
         let mut count = 0;
         for walked in Walk::new(view, view.open_folder(folder)?, options, WalkFrom::Start, stop)?.flatten() {

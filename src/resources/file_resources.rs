@@ -87,14 +87,15 @@ impl FileResources {
             page.push(resource(&root, &metadata), Place::default());
         }
         let folder = self.view.open_folder(&root).map_err(failed)?;
-        let options = WalkOptions { hidden: false, ignored: false, max_depth: usize::MAX };
+        let options =
+            WalkOptions { hidden: false, ignored: false, max_depth: usize::MAX, expected: limits.resources.saturating_add(1) };
         let from = after.as_ref().map_or(WalkFrom::Start, WalkFrom::After);
         let walk = Walk::new(&self.view, folder, options, from, stop).map_err(failed)?;
         // What cannot be read now is left out: it is no readable resource.
         for walked in walk.flatten() {
             let (Some(path), FileKind::File | FileKind::Folder) = (walked.path(), walked.kind()) else { continue };
             let Ok(metadata) = walked.metadata() else { continue };
-            if !page.push(resource(&path, &metadata), walked.place().clone()) {
+            if !page.push(resource(&path, &metadata), walked.place()) {
                 return Ok(page.finish(true));
             }
         }
@@ -166,10 +167,10 @@ impl FileResources {
             let fits = |name: &[u8]| name.starts_with(start.as_bytes());
             // Hidden names only where one is being typed.
             let shown =
-                |entry: &&Entry| fits(&entry.name) && wanted(entry.kind) && (start.starts_with('.') || !entry.is_hidden());
-            let paths = found.entries.iter().filter(shown).filter_map(|entry| Some((folder.child(&entry.name)?, entry.kind)));
+                |entry: &Entry<'_>| fits(entry.name) && wanted(entry.kind) && (start.starts_with('.') || !entry.is_hidden());
+            let paths = found.iter().filter(shown).filter_map(|entry| Some((folder.child(entry.name)?, entry.kind)));
             values.extend(paths.map(|(path, kind)| value(&path, kind)));
-            after = found.entries.last().filter(|last| found.more && fits(&last.name)).map(|last| last.name.clone());
+            after = found.last().filter(|last| found.has_more() && fits(last.name)).map(|last| last.name.into());
             if after.is_none() || enough() {
                 break;
             }

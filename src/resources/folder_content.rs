@@ -42,9 +42,9 @@ impl FolderContent {
             if stop() {
                 return Err(FileError::Cancelled);
             }
-            after = found.entries.last().map(|entry| entry.name.clone());
-            for entry in found.entries.iter().filter(|entry| !entry.is_hidden()) {
-                let Some(path) = folder.child(&entry.name) else { continue };
+            after = found.last().map(|entry| entry.name.into());
+            for entry in found.iter().filter(|entry| !entry.is_hidden()) {
+                let Some(path) = folder.child(entry.name) else { continue };
                 if entries.len() == MAX_ENTRIES {
                     let more = Some("there are more; the tool list_directory shows all");
                     return Ok(Self { path: folder.path().clone(), entries, more });
@@ -52,7 +52,7 @@ impl FolderContent {
                 let name = path.file_name().unwrap_or_default().to_owned();
                 entries.push(Child { name, kind: entry.kind, uri: FileUri::new(path).to_string() });
             }
-            if !found.more {
+            if !found.has_more() {
                 return Ok(Self { path: folder.path().clone(), entries, more: None });
             }
         }

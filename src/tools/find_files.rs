@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::listing::{EntryPage, Listed, Order, Position, Take, list};
+use super::listing::{EntryPage, Listed, ListedEntry, Order, Position, Take, list};
 use super::paging::{Budget, Pages, number, one_line, page_text};
 use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
@@ -124,8 +124,12 @@ impl Tool for FindFiles {
                 let globs =
                     PathGlobs::new(&[&query.glob], &query.path).map_err(|error| ToolError::invalid_argument("glob", error))?;
                 let folder = view.open_folder(&query.path)?;
-                let options =
-                    WalkOptions { hidden: query.include_hidden, ignored: !query.respect_gitignore, max_depth: usize::MAX };
+                let options = WalkOptions {
+                    hidden: query.include_hidden,
+                    ignored: !query.respect_gitignore,
+                    max_depth: usize::MAX,
+                    expected: usize::MAX,
+                };
                 let (order, from) = match (query.sort, &after) {
                     (FindSort::Path, Some(after)) => (Order::Path, WalkFrom::After(&after.place)),
                     (FindSort::Path, None) => (Order::Path, WalkFrom::Start),
@@ -133,9 +137,9 @@ impl Tool for FindFiles {
                 };
                 let walk = Walk::new(&view, folder, options, from, &stop)?;
                 let take = |walked: &Walked| take(walked, query.r#type, &globs);
-                let line = |entry: &super::listing::ListedEntry, text: &mut String| text.push_str(&one_line(&entry.path));
+                let line = |entry: &ListedEntry<'_>, text: &mut String| text.push_str(&one_line(&entry.path));
                 let listed = list(walk, order, after, (query.limit, budget), cancelled, take, line)?;
-                if listed.entries.is_empty() {
+                if listed.entries.len() == 0 {
                     view.must_be_there(&query.path)?;
                 }
                 Ok((query, listed))

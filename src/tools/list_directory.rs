@@ -108,16 +108,18 @@ impl Tool for ListDirectory {
                     Some(folder) => folder,
                     None => view.open_folder(&query.path)?,
                 };
-                let options = WalkOptions { hidden: query.include_hidden, ignored: true, max_depth: query.depth };
                 let order = query.order();
+                // One more than is shown, to know whether there is more.
+                let expected = if order == Order::Path { query.limit + 1 } else { usize::MAX };
+                let options = WalkOptions { hidden: query.include_hidden, ignored: true, max_depth: query.depth, expected };
                 let from = match &after {
                     Some(after) if order == Order::Path => WalkFrom::After(&after.place),
                     _ => WalkFrom::Start,
                 };
                 let walk = Walk::new(&view, folder, options, from, &stop)?;
-                let line = |entry: &ListedEntry, text: &mut String| write_line(entry, &query.path, text);
+                let line = |entry: &ListedEntry<'_>, text: &mut String| write_line(entry, &query.path, text);
                 let listed = list(walk, order, after, (query.limit, budget), cancelled, |_| Take::Entry, line)?;
-                if listed.entries.is_empty() {
+                if listed.entries.len() == 0 {
                     view.must_be_there(&query.path)?;
                 }
                 Ok((query, listed))
@@ -151,7 +153,7 @@ impl Query {
 }
 
 /// `name/`, or the name, the size and the time with tabs between.
-fn write_line(entry: &ListedEntry, folder: &TreePath, text: &mut String) {
+fn write_line(entry: &ListedEntry<'_>, folder: &TreePath, text: &mut String) {
     let path = entry.path.strip_prefix(folder.as_str()).unwrap_or(&entry.path);
     text.push_str(&one_line(path.trim_start_matches('/')));
     match entry.kind {
@@ -167,7 +169,7 @@ fn write_line(entry: &ListedEntry, folder: &TreePath, text: &mut String) {
     }
     if let Some(modified) = &entry.modified {
         text.push('\t');
-        text.push_str(modified);
+        text.push_str(modified.as_str());
     }
     if entry.addressable == Some(false) {
         text.push_str("\t(its name is not UTF-8 or its path too long: it cannot be used)");

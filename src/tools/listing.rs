@@ -1,41 +1,45 @@
 //! What `list_directory` and `find_files` share: a page of entries, in an order that a later page can go on from.
 
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::paging::{Budget, Problems, item_bytes, text_bytes};
+use super::json_list::JsonList;
+use super::paging::{Budget, GrowingText, Problems};
 use crate::call::{CancelFlag, ToolError, ToolErrorKind};
-use crate::files::{FileError, FileKind, FileMetadata, Place, Walk, Walked, rfc3339};
+use crate::files::{FileError, FileKind, FileMetadata, Place, Rfc3339, Walk, Walked};
 use crate::search::Smallest;
 
 /// One entry of a listing.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, JsonSchema)]
+#[cfg_attr(test, derive(Serialize))]
 #[schemars(inline)]
-pub struct ListedEntry {
+pub struct ListedEntry<'a> {
     /// The full path, as the other tools take it.
-    pub path: String,
+    pub(super) path: Cow<'a, str>,
     /// What it is. Symbolic links are not followed.
     #[serde(rename = "type")]
-    pub kind: FileKind,
+    pub(super) kind: FileKind,
     /// In bytes, of a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
+    pub(super) size: Option<u64>,
     /// When it last changed (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub modified: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub(super) modified: Option<Rfc3339>,
     /// `false` when the name on disk is not UTF-8: `path` then shows it with replacement characters, and no tool can
     /// use it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub addressable: Option<bool>,
+    pub(super) addressable: Option<bool>,
 }
 
 /// A page of a listing, as it is shown.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct EntryPage {
     /// The entries, in order.
-    pub entries: Vec<ListedEntry>,
+    pub entries: JsonList<ListedEntry<'static>>,
     /// Pass this as `cursor` to get the next page. Absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
@@ -72,7 +76,7 @@ pub(super) enum Take {
 
 /// Entries of one page and where it ends.
 pub(super) struct Listed {
-    pub(super) entries: Vec<ListedEntry>,
+    pub(super) entries: JsonList<ListedEntry<'static>>,
     /// One line for each entry.
     pub(super) text: String,
     /// The last entry shown, when there are more.
@@ -88,10 +92,12 @@ pub(super) fn list(
     (limit, budget): (usize, Budget),
     cancelled: &CancelFlag,
     mut take: impl FnMut(&Walked) -> Take,
-    write_line: impl Fn(&ListedEntry, &mut String),
+    write_line: impl Fn(&ListedEntry<'_>, &mut String),
 ) -> Result<Listed, ToolError> {
-    let mut page = Page { entries: Vec::new(), text: String::new(), last: after.clone(), full: false, limit, budget };
+    let mut page = Page::new(limit, budget);
     let mut problems = Problems::default();
+    let mut path = String::new();
+    let mut last = None;
     let mut ranked = Smallest::new(limit + 1);
     while let Some(walked) = walk.next() {
         let walked = match walked {
@@ -118,64 +124,74 @@ pub(super) fn list(
                 continue;
             }
         };
-        let position = Position { rank: order.rank(&metadata), place: walked.place().clone() };
         if order == Order::Path {
-            page.push(position, ListedEntry::new(&walked, &metadata), &write_line, &mut problems);
+            path.clear();
+            let is_addressable = walked.write_path(&mut path);
+            let entry = ListedEntry::new(Cow::Borrowed(&path), is_addressable, &metadata);
+            page.push(&entry, &write_line, &mut problems);
             if page.full {
                 break;
             }
-        } else if after.as_ref().is_none_or(|after| position > *after) && ranked.wants(&position) {
-            ranked.push(position, ListedEntry::new(&walked, &metadata));
+            last = Some(walked);
+        } else {
+            let position = Position { rank: order.rank(&metadata), place: walked.place() };
+            if after.as_ref().is_none_or(|after| position > *after) && ranked.wants(&position) {
+                let mut path = String::new();
+                let is_addressable = walked.write_path(&mut path);
+                ranked.push(position, ListedEntry::new(Cow::Owned(path), is_addressable, &metadata));
+            }
         }
     }
     if cancelled.is_set() {
         return Err(ToolError::new(ToolErrorKind::TimedOut, "the call was cancelled"));
     }
+    let mut last = last.map(|walked| Position { rank: 0, place: walked.place() });
     for (position, entry) in ranked.into_sorted() {
-        if !page.full {
-            page.push(position, entry, &write_line, &mut problems);
+        page.push(&entry, &write_line, &mut problems);
+        if page.full {
+            break;
         }
+        last = Some(position);
     }
-    Ok(Listed { entries: page.entries, text: page.text, next: page.last.filter(|_| page.full), problems })
+    Ok(Listed { entries: page.entries, text: page.text.into_text(), next: last.filter(|_| page.full), problems })
 }
 
 struct Page {
-    entries: Vec<ListedEntry>,
-    text: String,
-    last: Option<Position>,
+    entries: JsonList<ListedEntry<'static>>,
+    text: GrowingText,
     full: bool,
     limit: usize,
     budget: Budget,
 }
 
 impl Page {
-    fn push(
-        &mut self,
-        position: Position,
-        entry: ListedEntry,
-        write_line: impl Fn(&ListedEntry, &mut String),
-        problems: &mut Problems,
-    ) {
-        let before = self.text.len();
-        if before > 0 {
-            self.text.push('\n');
-        }
-        let start = self.text.len();
-        write_line(&entry, &mut self.text);
-        let bytes = text_bytes(&self.text[start..]) + "\\n".len() + item_bytes(&entry);
-        if self.entries.len() >= self.limit || !self.budget.take(bytes) {
-            self.text.truncate(before);
-            // What does not fit into a page of its own would stop the listing for good.
-            if self.entries.is_empty() {
-                problems.add_text(|| "an entry whose path is too long to be shown".to_owned());
-                self.last = Some(position);
-            } else {
-                self.full = true;
-            }
+    fn new(limit: usize, budget: Budget) -> Self {
+        /// Room for a hundred entries.
+        const CAPACITY: (usize, usize) = (12 * 1024, 6 * 1024);
+        let entries = JsonList::with_capacity(CAPACITY.0);
+        Self { entries, text: GrowingText::with_capacity(CAPACITY.1), full: false, limit, budget }
+    }
+
+    /// Shows an entry, unless the page is full. What does not fit into a page of its own would stop the listing for good: it
+    /// is left out.
+    fn push(&mut self, entry: &ListedEntry<'_>, write_line: impl Fn(&ListedEntry<'_>, &mut String), problems: &mut Problems) {
+        if self.entries.len() >= self.limit {
+            self.full = true;
             return;
         }
-        self.entries.push(entry);
-        self.last = Some(position);
+        let (text, budget) = (&mut self.text, self.budget);
+        let fits = |entries: &JsonList<_>| {
+            let room = budget.left().checked_sub(entries.bytes());
+            room.is_some_and(|room| text.push_if_it_fits(room, |text| write_line(entry, text)))
+        };
+        if self.entries.push_if(|out| entry.write_json(out), fits) {
+            return;
+        }
+        if self.entries.len() == 0 {
+            problems.add_text(|| "an entry whose path is too long to be shown".to_owned());
+        } else {
+            self.full = true;
+        }
     }
 }
 
@@ -189,16 +205,43 @@ impl Order {
     }
 }
 
-impl ListedEntry {
-    fn new(walked: &Walked, metadata: &FileMetadata) -> Self {
-        let path = walked.path();
+impl<'a> ListedEntry<'a> {
+    fn new(path: Cow<'a, str>, is_addressable: bool, metadata: &FileMetadata) -> Self {
         Self {
-            addressable: path.is_none().then_some(false),
-            path: path.map_or_else(|| walked.shown_path(), |path| path.to_string()),
+            path,
             kind: metadata.kind,
             size: (metadata.kind == FileKind::File).then_some(metadata.size),
-            modified: metadata.modified.and_then(rfc3339),
+            modified: metadata.modified.and_then(Rfc3339::of),
+            addressable: (!is_addressable).then_some(false),
         }
+    }
+
+    /// Writes what serde would write, see [`JsonList`].
+    fn write_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"path\":");
+        json_escape_simd::escape_into(&self.path, out);
+        let kind: &[u8] = match self.kind {
+            FileKind::File => b",\"type\":\"file\"",
+            FileKind::Folder => b",\"type\":\"folder\"",
+            FileKind::Symlink => b",\"type\":\"symlink\"",
+            FileKind::Other => b",\"type\":\"other\"",
+        };
+        out.extend_from_slice(kind);
+        if let Some(size) = self.size {
+            out.extend_from_slice(b",\"size\":");
+            out.extend_from_slice(itoa::Buffer::new().format(size).as_bytes());
+        }
+        if let Some(modified) = &self.modified {
+            out.extend_from_slice(b",\"modified\":\"");
+            out.extend_from_slice(modified.as_bytes());
+            out.push(b'"');
+        }
+        match self.addressable {
+            Some(true) => out.extend_from_slice(b",\"addressable\":true"),
+            Some(false) => out.extend_from_slice(b",\"addressable\":false"),
+            None => {}
+        }
+        out.push(b'}');
     }
 }
 
@@ -207,5 +250,27 @@ fn nanoseconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_nanos()).map_or(-i64::MAX, |nanoseconds| -nanoseconds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_written_as_serde_writes_them() {
+        for kind in [FileKind::File, FileKind::Folder, FileKind::Symlink, FileKind::Other] {
+            for (path, size, modified, addressable) in [
+                ("/", None, None, None),
+                ("/a\"b\\c\n\u{1}\u{7f}é\u{2028}", Some(u64::MAX), Some(UNIX_EPOCH), Some(false)),
+                ("/docs/guide.md", Some(0), Some(SystemTime::now()), Some(true)),
+            ] {
+                let modified = modified.and_then(Rfc3339::of);
+                let entry = ListedEntry { path: path.into(), kind, size, modified, addressable };
+                let mut written = Vec::new();
+                entry.write_json(&mut written);
+                assert_eq!(String::from_utf8(written).expect("text"), serde_json::to_string(&entry).expect("JSON"));
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ mod find_files;
 mod get_file_info;
 mod header_param;
 mod json_len;
+mod json_list;
 mod list_directory;
 mod listing;
 mod move_file;

@@ -170,6 +170,33 @@ async fn entries_that_stay_are_listed_once_whatever_else_changes() {
 }
 
 #[tokio::test]
+async fn a_folder_of_many_names_is_read_in_parts() {
+    let root = tempfile::tempdir().expect("a folder");
+    let folder = root.path().join("many");
+    std::fs::create_dir(&folder).expect("made");
+    // More than twice a page of names are passed over before the first that is shown.
+    for n in 0..1500 {
+        let hidden = if n < 1400 { "." } else { "" };
+        std::fs::write(folder.join(format!("{hidden}{n:04}")), "").expect("written");
+    }
+    std::fs::create_dir(folder.join("1450+")).expect("made");
+    std::fs::write(folder.join("1450+/below"), "").expect("written");
+    let server = Server::new(root.path());
+    let mut expected: Vec<_> = (1400..1500).map(|n| format!("/many/{n}")).collect();
+    for (depth, more) in [(1, &["/many/1450+"][..]), (2, &["/many/1450+/below"])] {
+        expected.extend(more.iter().map(|&path| path.to_owned()));
+        expected.sort();
+        for limit in [1, 7, 99, 1000] {
+            let args = json!({"path": "/many", "depth": depth, "limit": limit});
+            assert_eq!(server.paths("list_directory", args).await, expected, "limit {limit}");
+        }
+        let mut listed = server.paths("list_directory", json!({"path": "/many", "depth": depth, "sort": "newest"})).await;
+        listed.sort();
+        assert_eq!(listed, expected);
+    }
+}
+
+#[tokio::test]
 async fn mounts_are_folders_of_the_root() {
     let (docs, code, top) =
         (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));

@@ -254,7 +254,7 @@ impl Folders {
             _ => None,
         };
         self.polled |= watch.is_none() && folder.dir().is_some();
-        let options = WalkOptions { hidden: false, ignored: false, max_depth: 1 };
+        let options = WalkOptions { hidden: false, ignored: false, max_depth: 1, expected: usize::MAX };
         let room = MAX_NAMES.saturating_sub(self.names).max(1);
         let walk = Walk::new(&self.view, folder, options, WalkFrom::Start, &|| false);
         let entries: BTreeMap<_, _> =

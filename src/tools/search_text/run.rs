@@ -105,8 +105,12 @@ impl<'a> Inputs<'a> {
         let filter = Filter { include: globs("include", &query.include)?, exclude: globs("exclude", &query.exclude)? };
         let source = match view.open_folder(&query.path) {
             Ok(folder) => {
-                let options =
-                    WalkOptions { hidden: query.include_hidden, ignored: !query.respect_gitignore, max_depth: usize::MAX };
+                let options = WalkOptions {
+                    hidden: query.include_hidden,
+                    ignored: !query.respect_gitignore,
+                    max_depth: usize::MAX,
+                    expected: usize::MAX,
+                };
                 let place = |path| Place::of(path, &query.path);
                 let walk = match &from {
                     None => Walk::new(view, folder, options, WalkFrom::Start, stop),
