@@ -22,7 +22,7 @@ pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutd
     let _ = stream.set_nodelay(true);
     let protocol = tokio::select! {
         protocol = tokio::time::timeout(HEAD_TIMEOUT, protocol_of(&stream)) => protocol,
-        () = stopping.begun() => return,
+        () = stopping.lingered() => return,
     };
     // Both on the heap: of a task's memory every state takes part.
     let ended = match protocol {

@@ -36,7 +36,7 @@ pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutd
                     waits_since = Instant::now();
                 }
                 tokio::select! {
-                    () = stopping.begun() => return Ok(()),
+                    () = stopping.lingered() => return Ok(()),
                     () = tokio::time::sleep_until(waits_since + HEAD_TIMEOUT) => return Ok(()),
                     _ = wire.readable() => {}
                 }

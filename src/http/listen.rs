@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::connection;
@@ -14,38 +14,56 @@ use super::shutdown::Shutdown;
 /// How long to rest when the system has no file descriptor left for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Serves HTTP/1.1 and HTTP/2 without TLS on one port. When `stop` is ready no connection is accepted any more, idle ones
-/// are closed, and calls under way have `drain` to finish. Returns the number of connections that did not.
+/// Serves HTTP/1.1 and HTTP/2 without TLS on one port. When `stop` is ready calls under way have `drain` to finish. Clients
+/// that have connections may send another request and open others for a moment, so that none fails which was on its way;
+/// each is told that it was the last on its connection. Returns the number of connections that did not end in time.
 pub async fn serve(listener: TcpListener, server: Server, stop: impl Future<Output = ()>, drain: Duration) -> usize {
     // Each connection holds a receiver for as long as it lives.
-    let (connections, alive) = watch::channel(());
+    let connections = watch::Sender::new(());
     let (trigger, stopping) = Shutdown::new();
+    let spawn = |stream| {
+        let connection = connection::serve(stream, server.clone(), stopping.clone());
+        let (alive, open) = (connections.subscribe(), server.requests().connect());
+        tokio::spawn(async move {
+            connection.await;
+            drop((alive, open));
+        });
+    };
     let mut stop = pin!(stop);
     loop {
-        let accepted = tokio::select! {
+        tokio::select! {
             biased;
             () = &mut stop => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let connection = connection::serve(stream, server.clone(), stopping.clone());
-                let (alive, open) = (alive.clone(), server.requests().connect());
-                tokio::spawn(async move {
-                    connection.await;
-                    drop((alive, open));
-                });
-            }
+            stream = accept(&listener) => spawn(stream),
+        }
+    }
+    trigger.begin();
+    let mut last = stopping.clone();
+    let mut over = pin!(last.lingered());
+    loop {
+        tokio::select! {
+            biased;
+            // Those first that the system has accepted already: it would reset them.
+            stream = accept(&listener) => spawn(stream),
+            () = &mut over => break,
+            () = connections.closed() => break,
+        }
+    }
+    drop(listener);
+    match tokio::time::timeout(drain, connections.closed()).await {
+        Ok(()) => 0,
+        Err(_) => connections.receiver_count(),
+    }
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
-    }
-    drop((listener, alive));
-    trigger.begin();
-    match tokio::time::timeout(drain, connections.closed()).await {
-        Ok(()) => 0,
-        Err(_) => connections.receiver_count(),
     }
 }

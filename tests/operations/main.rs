@@ -82,6 +82,48 @@ fn sigterm_without_work_ends_at_once() {
     drop(idle);
 }
 
+/// A balancer sends its next request on a connection that it kept, just as the server is told to stop.
+#[test]
+fn a_kept_connection_is_good_for_one_more_request_after_sigterm() {
+    let folder = folder();
+    let mut server = Pressmark::start(&[path(&folder), "--dev-token", TOKEN]);
+    let client = McpClient::modern(&server.url(), Some(TOKEN));
+    let message = client.message("tools/call", json!({"name": "read_file", "arguments": {"path": "/hello.txt"}}));
+    // One that hyper holds, since its request was a moment ago, and one that has been idle for longer.
+    for rest in [Duration::ZERO, Duration::from_secs(1)] {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+        stream.write_all(&client.raw(&message, "")).expect("sent");
+        let first = read_answer(&mut stream);
+        assert!(first.contains("hello") && !first.to_lowercase().contains("connection: close"), "{first}");
+        std::thread::sleep(rest);
+        server.terminate();
+        std::thread::sleep(Duration::from_millis(300));
+        stream.write_all(&client.raw(&message, "")).expect("the connection is open");
+        let last = read_answer(&mut stream);
+        assert!(last.contains("hello") && last.to_lowercase().contains("connection: close"), "{last}");
+        assert_eq!(stream.read(&mut [0; 16]).expect("an orderly end"), 0);
+        assert!(server.wait(Duration::from_secs(10)).success());
+        server.respawn();
+        server.wait_until_alive();
+    }
+}
+
+/// An answer with its body, whose length its head says.
+fn read_answer(stream: &mut std::net::TcpStream) -> String {
+    let (mut answer, mut buffer) = (String::new(), [0; 65_536]);
+    loop {
+        let count = stream.read(&mut buffer).expect("an answer");
+        assert!(count > 0, "the connection ended after {answer:?}");
+        answer.push_str(std::str::from_utf8(&buffer[..count]).expect("UTF-8"));
+        let Some((head, body)) = answer.split_once("\r\n\r\n") else { continue };
+        let length = head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        if body.len() >= length.unwrap_or(usize::MAX) {
+            return answer;
+        }
+    }
+}
+
 #[tokio::test]
 async fn folders_are_mounted_by_name_from_paths_and_urls() {
     let (one, two) = (folder(), folder());

@@ -44,17 +44,19 @@ pub(super) enum After {
     },
 }
 
-/// Serves requests until the connection falls idle or becomes a stream of events.
+/// Serves requests until the connection falls idle or becomes a stream of events. Once the server stops, each connection is
+/// good for one more request, whose answer says that it was the last.
 pub(super) async fn exchange(wire: Wire, server: &Server, stopping: &mut Shutdown) -> Result<After, hyper::Error> {
     let (exchanges, outflow) = (Exchanges::default(), wire.outflow());
     let service = {
         let exchanges = exchanges.clone();
         hyper::service::service_fn(move |request| answer(server.clone(), exchanges.clone(), request))
     };
-    let mut connection = http1::Builder::new().serve_connection(wire, service);
+    let mut closing = stopping.has_begun();
+    let mut connection = http1::Builder::new().keep_alive(!closing).serve_connection(wire, service);
     let mut look = interval_at(Instant::now() + IDLE_AFTER, IDLE_AFTER);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut begun, mut closing) = (0, false);
+    let mut begun = 0;
     let (mut written, mut moved) = (0, Instant::now());
     loop {
         let served = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
@@ -70,6 +72,10 @@ pub(super) async fn exchange(wire: Wire, server: &Server, stopping: &mut Shutdow
             },
             () = stopping.begun(), if !closing => {
                 closing = true;
+                if exchanges.at_rest() && !outflow.is_blocked() {
+                    begun = exchanges.begun();
+                    break;
+                }
                 Pin::new(&mut connection).graceful_shutdown();
             }
             _ = look.tick() => {
