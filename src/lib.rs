@@ -20,6 +20,7 @@
 
 mod json_text;
 pub mod path;
+mod replace_file;
 
 pub mod auth;
 

@@ -13,6 +13,7 @@
 
 mod connect;
 mod error;
+mod inspection;
 mod link;
 mod scripts;
 mod subscriber;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::Cmd;
 
+pub use self::inspection::{RedisCluster, RedisInspection, RedisSentinel, RedisServer};
 use self::link::Link;
 use self::subscriber::Subscriber;
 pub use self::url::{RedisUrl, RedisUrlError};
