@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up: each may use those before it.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "json_text",
     "path",
+    "replace_file",
     "auth",
     "files",
     "search",
@@ -29,7 +30,7 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("hyper", &["http/"]),
     ("redis", &["state/"]),
     ("jsonwebtoken", &["auth/"]),
-    ("reqwest", &["auth/"]),
+    ("reqwest", &["auth/", "cli/"]),
     ("cap_std", &["files/"]),
     ("rustix", &["files/", "cli/"]),
     ("clap", &["cli/", "config.rs"]),

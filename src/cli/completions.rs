@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-/// Prints a script that completes the options of pressmark. For bash: pressmark completions bash >
+/// Print shell completions
+///
+/// For bash: pressmark completions bash >
 /// ~/.local/share/bash-completion/completions/pressmark
 #[derive(Debug, Args)]
 pub(super) struct Completions {

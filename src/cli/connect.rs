@@ -18,8 +18,9 @@ use self::credential::Credential;
 use super::{EXIT_USAGE, token};
 use crate::config::ConfigError;
 
-/// Prints the configuration of an MCP client for this server, in the form of that client, or writes it into the client's own
-/// file. Without a token the client gets one from the server's issuer itself, where there is one. A client that can read a
+/// Configure an MCP client for this server
+///
+/// The configuration is printed in the form of that client, or written into the client's own file. Without a token the client gets one from the server's issuer itself, where there is one. A client that can read a
 /// variable of its environment is told the variable of --token-env; for others its value is written down.
 #[derive(Debug, Args)]
 pub(super) struct Connect {
@@ -77,9 +78,13 @@ impl Connect {
             return usage(ConfigError("your home folder is not known: name the file with --path".to_owned()));
         };
         match write::write(&place, &entry) {
-            Ok(written) => {
+            Ok(Some(written)) => {
                 super::complain(&written);
                 tell(&entry);
+                ExitCode::SUCCESS
+            }
+            Ok(None) => {
+                super::complain(&format!("{} has this server already; nothing was changed", place.display()));
                 ExitCode::SUCCESS
             }
             Err(problem) => super::fail(&format!("{}: {problem}; nothing was changed", place.display())),

@@ -20,7 +20,9 @@ use super::settings_sources::SettingsSources;
 use super::{EXIT_USAGE, environment, token};
 use crate::config::{Config, ConfigError};
 
-/// Checks what a server with these settings needs: the folders, the shared state, the issuer of tokens, and the URL under which
+/// Check everything that a server with these settings needs, and say how to mend it
+///
+/// That is the folders, the shared state, the issuer of tokens, and the URL under which
 /// clients reach it, where it must be running. ✓ is right, ✗ is wrong, with what to do below it, – was not looked at. Exits with
 /// 1 when something is wrong. It changes nothing but for a hidden file in each writable folder, which is gone at once.
 #[derive(Debug, Args)]

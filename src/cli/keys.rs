@@ -11,7 +11,9 @@ use clap::{Args, Subcommand};
 
 use crate::auth::KeyFileError;
 
-/// Makes, lists and revokes the API keys of `pressmark serve --api-keys FILE`. The file holds hashes and no keys. A server
+/// Make, list and revoke API keys
+///
+/// The keys are those of `pressmark serve --api-keys FILE`. The file holds hashes and no keys. A server
 /// reads it again within seconds when it changes; nothing has to be restarted.
 #[derive(Debug, Args)]
 pub(super) struct Keys {
@@ -21,11 +23,8 @@ pub(super) struct Keys {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a key and print it, once: it is kept nowhere
     New(new::New),
-    /// Show whose keys there are, what they are good for and until when
     List(list::List),
-    /// Take a key out of the file
     Revoke(revoke::Revoke),
 }
 

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _};
 use clap_mangen::Man;
 
-/// Prints the manual page of pressmark (roff); `pressmark man | man -l -` shows it.
+/// Print the manual
+///
+/// It is the page of pressmark itself, as roff; `pressmark man | man -l -` shows it.
 #[derive(Debug, Args)]
 pub(super) struct ManPages {
     /// Write the pages of all commands into this folder instead, pressmark.1, pressmark-serve.1 and so on

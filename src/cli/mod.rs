@@ -34,17 +34,11 @@ struct Cli {
 enum Command {
     /// Serve a folder to MCP clients
     Serve(serve::Serve),
-    /// Check everything that a server with these settings needs, and say how to mend it
     Doctor(doctor::Doctor),
-    /// Make, list and revoke API keys
     Keys(keys::Keys),
-    /// Configure an MCP client for this server
     Connect(connect::Connect),
-    /// Ask the server on this machine whether it is alive, for containers
     Healthcheck(healthcheck::Healthcheck),
-    /// Print shell completions
     Completions(completions::Completions),
-    /// Print the manual
     Man(man::ManPages),
 }
 

@@ -7,6 +7,7 @@
 //! A user with restricted rights needs `GET`, `SET`, `GETEX`, `DEL`, `EVAL`, `EXISTS`, `PEXPIRE`, `PTTL`, `STRLEN`, `ZADD`,
 //! `ZCARD`, `ZRANGE`, `ZREM`, `HEXISTS`, `HGET`, `HLEN`, `HSET`, `XADD`, `XDEL`, `XLEN`, `XRANGE`, `PUBLISH`, `SUBSCRIBE`,
 //! `UNSUBSCRIBE`, `PING` and `HELLO`, on the keys and channels `pressmark:*`; behind Sentinel also `ROLE`, in a cluster also `CLUSTER`.
+//! [`RedisInspection`] also asks for `INFO`, and tells when it may not.
 //!
 //! Messages come over a second connection. In a cluster it leads to one of the nodes that the URL names, and to another of
 //! them when that one fails.

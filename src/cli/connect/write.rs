@@ -12,12 +12,12 @@ use crate::replace_file::replace_file;
 /// Copies of one second that are told apart.
 const MAX_COPIES: u32 = 100;
 
-/// Merges the server into the file, which is made when it is missing, and says what was done. A copy of the file as it was is
-/// put beside it.
+/// Merges the server into the file, which is made when it is missing, and says what was done; `None` when the server is there
+/// already. A copy of the file as it was is put beside it.
 ///
 /// # Errors
 /// Why nothing was changed.
-pub(super) fn write(place: &Path, entry: &Entry) -> Result<String, String> {
+pub(super) fn write(place: &Path, entry: &Entry) -> Result<Option<String>, String> {
     // Where a link leads, or the link itself would be replaced.
     let file = place.canonicalize().unwrap_or_else(|_| place.to_owned());
     let text = match fs::read(&file) {
@@ -25,9 +25,7 @@ pub(super) fn write(place: &Path, entry: &Entry) -> Result<String, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.to_string()),
     };
-    let Some(merged) = entry.merged_into(text.as_deref().unwrap_or_default())? else {
-        return Ok(format!("{} has this server already; nothing was changed", place.display()));
-    };
+    let Some(merged) = entry.merged_into(text.as_deref().unwrap_or_default())? else { return Ok(None) };
     let copy = match &text {
         Some(text) => format!("; as it was it is kept in {}", keep(&file, text).map_err(|error| error.to_string())?.display()),
         None => {
@@ -40,7 +38,7 @@ pub(super) fn write(place: &Path, entry: &Entry) -> Result<String, String> {
     replace_file(&file, merged.as_bytes()).map_err(|error| error.to_string())?;
     let exposed = fs::metadata(&file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
     let exposed = if exposed { "; other users of this machine can read it" } else { "" };
-    Ok(format!("{} has the server now{copy}{exposed}", place.display()))
+    Ok(Some(format!("{} has the server now{copy}{exposed}", place.display())))
 }
 
 /// Writes the copy, with the rights of the file.

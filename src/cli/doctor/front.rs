@@ -1,18 +1,17 @@
 //! The URL under which clients reach the server, through whatever stands in front of it.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{LOCATION, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use serde_json::Value;
 use url::{Position, Url};
 
 use super::report::Report;
 use super::stream::Stream;
 use crate::auth::is_loopback;
-use crate::cli::healthcheck::this_machine;
+use crate::cli::healthcheck::{innermost, this_machine};
 use crate::config::Config;
 use crate::http::ProtectedResource;
 
@@ -31,7 +30,7 @@ pub(super) struct Front<'a> {
     token: Option<String>,
 }
 
-/// What an unexpected status means.
+/// Is there anything more to look at?
 enum Reached {
     Yes,
     No,
@@ -82,7 +81,7 @@ impl<'a> Front<'a> {
     /// Is it Pressmark that answers, and does it let nobody in without a token?
     async fn reach(&self, report: &mut Report) -> Reached {
         let endpoint = self.endpoint();
-        let answer = match self.client.post(&endpoint).timeout(PATIENCE).body("{}").send().await {
+        let answer = match self.ask(&endpoint).await {
             Ok(answer) => answer,
             Err(error) if !self.is_public => {
                 report.skipped(format!("{endpoint}: {}; start the server to have this checked, too", cause(&error)));
@@ -115,6 +114,12 @@ impl<'a> Front<'a> {
         };
         report.wrong(format!("{endpoint} answers a call without a token with {status}, and not with {expected}"), fix);
         Reached::No
+    }
+
+    async fn ask(&self, endpoint: &str) -> reqwest::Result<reqwest::Response> {
+        let accepted = "application/json, text/event-stream";
+        let request = self.client.post(endpoint).header(CONTENT_TYPE, "application/json").header(ACCEPT, accepted);
+        request.timeout(PATIENCE).body("{}").send().await
     }
 
     /// Where the 401 sends clients to must be where they can go.
@@ -211,14 +216,7 @@ fn plain(url: Url) -> String {
     url[..Position::AfterPath].to_owned()
 }
 
-/// The innermost reason of a failed request: the outer ones only say that it failed.
+/// Why a request failed.
 pub(super) fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", PATIENCE.as_secs());
-    }
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+    if error.is_timeout() { format!("no answer within {} s", PATIENCE.as_secs()) } else { innermost(error) }
 }

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use crate::cli;
+
 /// Collects what the checks find; for people each is told at once.
 pub(super) struct Report {
     json: bool,
@@ -38,7 +40,7 @@ impl Report {
     pub(super) fn section(&mut self, section: &'static str) {
         self.section = section;
         if !self.json {
-            super::super::say(section);
+            cli::say(section);
         }
     }
 
@@ -64,9 +66,9 @@ impl Report {
                 Status::Wrong => '✗',
                 Status::Skipped => '–',
             };
-            super::super::say(&format!("  {mark} {found}"));
+            cli::say(&format!("  {mark} {found}"));
             if let Some(fix) = &fix {
-                super::super::say(&format!("      {fix}"));
+                cli::say(&format!("      {fix}"));
             }
         }
         self.checks.push(Check { section: self.section, status, found, fix });
@@ -76,9 +78,9 @@ impl Report {
     pub(super) fn finish(self) -> ExitCode {
         let wrong = self.checks.iter().filter(|check| check.status == Status::Wrong).count();
         if self.json {
-            super::super::say(&format!("{:#}", serde_json::json!({ "ok": wrong == 0, "checks": self.checks })));
+            cli::say(&format!("{:#}", serde_json::json!({ "ok": wrong == 0, "checks": self.checks })));
         } else {
-            super::super::say(&match wrong {
+            cli::say(&match wrong {
                 0 => "all is well".to_owned(),
                 1 => "1 thing is to be mended".to_owned(),
                 more => format!("{more} things are to be mended"),

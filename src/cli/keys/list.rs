@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::KeyFile;
 use crate::auth::{KeyInfo, list_keys};
+use crate::cli;
 
-/// Shows the keys in the file: names, what they permit, when they were made and until when they are good.
+/// Show whose keys there are, what they permit and until when
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
@@ -22,12 +23,12 @@ pub(super) struct List {
 impl List {
     pub(super) fn run(self) -> ExitCode {
         match list_keys(&self.file.path) {
-            Ok(keys) if self.json => super::super::say(&format!("{:#}", json(&keys))),
+            Ok(keys) if self.json => cli::say(&format!("{:#}", json(&keys))),
             Ok(keys) if keys.is_empty() => {
-                super::super::complain(&format!("{}: there are no keys in it", self.file.path.display()));
+                cli::complain(&format!("{}: there are no keys in it", self.file.path.display()));
                 ExitCode::SUCCESS
             }
-            Ok(keys) => super::super::say(&table(&keys)),
+            Ok(keys) => cli::say(&table(&keys)),
             Err(error) => self.file.failed(&error),
         }
     }

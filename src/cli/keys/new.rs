@@ -8,8 +8,11 @@ use clap::Args;
 
 use super::KeyFile;
 use crate::auth::{NewKey, ScopeSet, create_key};
+use crate::cli;
 
-/// Makes a key and prints it to standard output, alone, so that it can be piped into a secret store; all else goes to standard
+/// Make a key and print it, once: it is kept nowhere
+///
+/// The key goes to standard output, alone, so that it can be piped into a secret store; all else goes to standard
 /// error. The file is made when it is missing, readable for its owner alone.
 #[derive(Debug, Args)]
 pub(super) struct New {
@@ -43,19 +46,16 @@ impl New {
         };
         if writeln!(std::io::stdout(), "{key}").and_then(|()| std::io::stdout().flush()).is_err() {
             let name = &self.name;
-            return super::super::fail(&format!(
-                "the key could not be printed and is lost; `pressmark keys revoke {name}` removes it"
-            ));
+            return cli::fail(&format!("the key could not be printed and is lost; `pressmark keys revoke {name}` removes it"));
         }
         let file = self.file.path.display();
         let until = self.expires.map(|time| format!(" until {}", humantime::format_rfc3339_seconds(time)));
-        let mut told = format!("its hash is in {file}; the key itself is shown only now\n");
-        told.push_str(&format!("it permits {}{}", self.scopes.join(" "), until.unwrap_or_default()));
+        cli::complain(&format!("its hash is in {file}; the key itself is shown only now"));
+        cli::complain(&format!("it permits {}{}", self.scopes.join(" "), until.unwrap_or_default()));
+        cli::complain(&"a client sends it as the header: Authorization: Bearer KEY");
         if let Some(scope) = self.scopes.iter().find(|scope| !ScopeSet::parse([scope.as_str()]).touches_files()) {
-            told.push_str(&format!("\nnote: `{scope}` is no scope on files; only a tool of your own can ask for it"));
+            cli::complain(&format!("note: `{scope}` is no scope on files; only a tool of your own can ask for it"));
         }
-        told.push_str("\na client sends it as the header: Authorization: Bearer KEY");
-        super::super::complain(&told);
         ExitCode::SUCCESS
     }
 }

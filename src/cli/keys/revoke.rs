@@ -6,8 +6,11 @@ use clap::Args;
 
 use super::KeyFile;
 use crate::auth::revoke_key;
+use crate::cli;
 
-/// Takes a key out of the file. Within seconds its bearer gets 401, and its streams of events end.
+/// Take a key out of the file
+///
+/// Within seconds its bearer gets 401, and its streams of events end.
 #[derive(Debug, Args)]
 pub(super) struct Revoke {
     /// What the key is called
@@ -22,7 +25,7 @@ impl Revoke {
     pub(super) fn run(self) -> ExitCode {
         match revoke_key(&self.file.path, &self.name) {
             Ok(()) => {
-                super::super::complain(&format!("the key `{}` is not good any more", self.name));
+                cli::complain(&format!("the key `{}` is not good any more", self.name));
                 ExitCode::SUCCESS
             }
             Err(error) => self.file.failed(&error),
