@@ -28,7 +28,7 @@ pub(super) struct Connect {
     client: Client,
 
     /// URL of the server, with or without its /mcp
-    #[arg(long, env = "PRESSMARK_PUBLIC_URL", value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = endpoint)]
+    #[arg(long, env = "PRESSMARK_PUBLIC_URL", hide_env_values = true, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = endpoint)]
     url: Url,
 
     /// What the client shall call the server

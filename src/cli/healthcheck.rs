@@ -101,10 +101,10 @@ fn ask(url: &Url, limit: Duration) -> io::Result<u16> {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
     stream.set_write_timeout(Some(left()?))?;
-    write!(
-        stream,
-        "GET {target} HTTP/1.1\r\nHost: {host}{port}\r\nConnection: close\r\nUser-Agent: pressmark-healthcheck\r\n\r\n"
-    )?;
+    // At once: a peer that answers early and closes must not break off half of a request.
+    let request =
+        format!("GET {target} HTTP/1.1\r\nHost: {host}{port}\r\nConnection: close\r\nUser-Agent: pressmark-healthcheck\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut head = [0; 12];
     let mut read = 0;
     while read < head.len() {
@@ -127,7 +127,7 @@ fn ask_with_tls(url: &Url, limit: Duration) -> io::Result<u16> {
     let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().timeout(limit);
     let client = client.redirect(reqwest::redirect::Policy::none()).build().map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(client.get(url.clone()).send()).map_err(failed)?;
+    let answer = runtime.block_on(async { client.get(url.clone()).send().await }).map_err(failed)?;
     Ok(answer.status().as_u16())
 }
 
@@ -144,7 +144,9 @@ fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer in time".to_owned(),
         io::ErrorKind::ConnectionRefused => "nothing listens there".to_owned(),
-        io::ErrorKind::UnexpectedEof => "the connection was closed without an answer".to_owned(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            "the connection was closed without an answer".to_owned()
+        }
         _ => error.to_string(),
     }
 }

@@ -27,6 +27,11 @@ pub(super) fn usage_error(error: &clap::Error, command: &mut Command) -> String 
             _ => {}
         }
     }
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        return format!("missing: {}; --help shows what there is", missing.join(", "));
+    }
     let rendered = error.to_string();
     let problem = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ");
     let tip = rendered.lines().find_map(|line| line.trim_start().strip_prefix("tip: "));

@@ -26,7 +26,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::Cmd;
 
-pub use self::inspection::{RedisCluster, RedisInspection, RedisSentinel, RedisServer};
+pub use self::inspection::{RedisCluster, RedisInspection, RedisLatency, RedisSentinel, RedisServer};
 use self::link::Link;
 use self::subscriber::Subscriber;
 pub use self::url::{RedisUrl, RedisUrlError};

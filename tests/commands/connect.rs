@@ -233,7 +233,7 @@ fn wrong_arguments_are_told_and_no_secret_with_them() {
     let two = home.path("two");
     for (arguments, told) in [
         (vec!["emacs"], "emacs"),
-        (vec!["cursor", "--url", "mcp.example.com"], "--url: 'mcp.example.com': write it like https://"),
+        (vec!["cursor", "--url", "mcp.example.com"], "--url: write it like https://"),
         (vec!["cursor", "--url", "https://user:hunter2@mcp.example.com"], "credentials do not belong in it"),
         (vec!["cursor", "--name", "a b"], "--name: 'a b'"),
         (vec!["cursor", "--token-env", "hunter2.x"], "the name of a variable"),

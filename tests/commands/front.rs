@@ -10,11 +10,13 @@ use super::support::process::{Process, accepts, free_port, is_root, wait_until};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// What the README says.
-pub(super) const GOOD: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; proxy_read_timeout 75s;";
+pub(super) const GOOD: &str =
+    "proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; proxy_read_timeout 75s;";
 /// Answers are collected: nginx' own defaults, and the server's request not to is ignored.
 pub(super) const BUFFERING: &str = "proxy_ignore_headers X-Accel-Buffering;";
 /// A silent stream is cut off before the server's first sign of life.
-pub(super) const HASTY: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; proxy_read_timeout 2s;";
+pub(super) const HASTY: &str =
+    "proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; proxy_read_timeout 2s;";
 
 /// A port for a front, which has to be known before the server is started.
 pub(super) fn port() -> u16 {

@@ -44,7 +44,7 @@ fn completions_are_scripts_of_their_shells() {
     ] {
         let said = run(&["completions", shell]);
         assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{shell}");
-        for mark in marks.into_iter().chain(["revoke", "claude-desktop"]) {
+        for mark in marks.into_iter().chain(["revoke", "api-key-file"]) {
             assert!(said.stdout.contains(mark), "{shell} lacks {mark}");
         }
     }

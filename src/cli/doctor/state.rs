@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::report::Report;
 use crate::config::{Config, StateConfig};
-use crate::state::{RedisCluster, RedisInspection, RedisSentinel, RedisServer, RedisUrl};
+use crate::state::{RedisCluster, RedisInspection, RedisLatency, RedisSentinel, RedisServer, RedisUrl};
 
 /// The next page of a file costs one round trip: with more than this, an agent notices.
 const SLOW: Duration = Duration::from_millis(10);
@@ -15,14 +15,13 @@ pub(super) async fn examine(config: &Config, report: &mut Report) {
         StateConfig::Memory => return report.skipped("in memory, for one replica; several need --state redis://…"),
         StateConfig::Redis(url) => url,
     };
-    let found = match RedisInspection::make(url).await {
-        Ok(found) => found,
+    let found = RedisInspection::make(url).await;
+    match &found.usable {
+        Ok(_) => report.right(format!("{url} can be used: reads, writes, scripts, streams")),
         Err(error) => {
-            return report
-                .wrong(format!("{error} ({url})"), "see that Redis runs there and lets this server in, or change --state");
+            report.wrong(format!("{error} ({url})"), "see that Redis runs there and lets this server in, or change --state");
         }
-    };
-    report.right(format!("{url} can be used: reads, writes, scripts, streams"));
+    }
     for (address, server) in &found.servers {
         match server {
             Ok(server) => policy(address, server, report),
@@ -31,7 +30,9 @@ pub(super) async fn examine(config: &Config, report: &mut Report) {
             }
         }
     }
-    latency(&found, report);
+    if let Ok(found) = &found.usable {
+        latency(*found, report);
+    }
     match &found.cluster {
         None => {}
         Some(Ok(cluster)) => examine_cluster(cluster, report),
@@ -55,7 +56,7 @@ fn policy(address: &str, server: &RedisServer, report: &mut Report) {
     }
 }
 
-fn latency(found: &RedisInspection, report: &mut Report) {
+fn latency(found: RedisLatency, report: &mut Report) {
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1_000.0);
     let text = format!("a question takes {}, the slowest of 20 {}", ms(found.median), ms(found.worst));
     if found.median > SLOW {

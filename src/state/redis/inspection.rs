@@ -20,16 +20,24 @@ const SLOTS: u64 = 16_384;
 /// What was found where a [`RedisUrl`] leads.
 #[derive(Clone, Debug)]
 pub struct RedisInspection {
+    /// How fast it answers; or why it cannot be used as shared state, see [`RedisState::connect`].
+    pub usable: Result<RedisLatency, StateError>,
     /// The servers that hold state: one, or the masters of a cluster. Each with its address, or why it cannot be looked at.
+    /// Empty when none can be found.
     pub servers: Vec<(String, Result<RedisServer, String>)>,
-    /// How long one question takes in the middle case.
-    pub median: Duration,
-    /// How long the slowest of them took.
-    pub worst: Duration,
     /// How the cluster is, or why that cannot be told; `None` when it is none.
     pub cluster: Option<Result<RedisCluster, String>>,
     /// How the Sentinels are, each with its address; empty when there are none.
     pub sentinels: Vec<(String, Result<RedisSentinel, String>)>,
+}
+
+/// How long one question takes.
+#[derive(Clone, Copy, Debug)]
+pub struct RedisLatency {
+    /// In the middle case.
+    pub median: Duration,
+    /// In the worst of a few.
+    pub worst: Duration,
 }
 
 /// One server.
@@ -67,43 +75,47 @@ pub struct RedisSentinel {
 
 impl RedisInspection {
     /// Looks at whatever the URL names, within seconds.
-    ///
-    /// # Errors
-    /// [`StateError`] when it cannot be used as shared state, see [`RedisState::connect`].
-    pub async fn make(url: &RedisUrl) -> Result<Self, StateError> {
-        RedisState::connect(url).await?;
-        let mut connection = connect(url).await?;
-        let (median, worst) = latency(&mut connection).await.map_err(|error| StateError { reason: reason(&error) })?;
-        let mut found = Self { servers: Vec::new(), median, worst, cluster: None, sentinels: Vec::new() };
-        match (&url.topology, &mut connection) {
-            (Topology::Cluster, _) => {
+    pub async fn make(url: &RedisUrl) -> Self {
+        let usable = use_once(url).await;
+        let mut found = Self { usable, servers: Vec::new(), cluster: None, sentinels: Vec::new() };
+        match &url.topology {
+            Topology::Cluster => {
                 let view = cluster(url).await.map_err(|error| reason(&error));
                 for node in view.iter().flat_map(|(_, masters)| masters) {
                     found.servers.push((address(node), look_at(url, node).await));
                 }
                 found.cluster = Some(view.map(|(cluster, _)| cluster));
             }
-            (Topology::Server | Topology::Sentinel { .. }, Connection::Server(connection)) => {
-                let place =
-                    if let Topology::Sentinel { service } = &url.topology { service.clone() } else { address(&url.nodes[0]) };
-                found.servers.push((place, describe(connection).await.map_err(|error| reason(&error))));
+            Topology::Server => {
+                if found.usable.is_ok() {
+                    found.servers.push((address(&url.nodes[0]), look_at(url, &url.nodes[0]).await));
+                }
             }
-            (Topology::Server | Topology::Sentinel { .. }, Connection::Cluster(_)) => {}
-        }
-        if let Topology::Sentinel { service } = &url.topology {
-            for node in &url.nodes {
-                found.sentinels.push((address(node), sentinel(url, node, service).await.map_err(|error| reason(&error))));
+            Topology::Sentinel { service } => {
+                if let Ok(Connection::Server(mut master)) = connect(url).await {
+                    found.servers.push((service.clone(), describe(&mut master).await.map_err(|error| reason(&error))));
+                }
+                for node in &url.nodes {
+                    found.sentinels.push((address(node), sentinel(url, node, service).await.map_err(|error| reason(&error))));
+                }
             }
         }
-        Ok(found)
+        found
     }
+}
+
+/// Does with it what a server does.
+async fn use_once(url: &RedisUrl) -> Result<RedisLatency, StateError> {
+    RedisState::connect(url).await?;
+    let mut connection = connect(url).await?;
+    latency(&mut connection).await.map_err(|error| StateError { reason: reason(&error) })
 }
 
 fn address(node: &Node) -> String {
     if node.host.contains(':') { format!("[{}]:{}", node.host, node.port) } else { format!("{}:{}", node.host, node.port) }
 }
 
-async fn latency(connection: &mut Connection) -> RedisResult<(Duration, Duration)> {
+async fn latency(connection: &mut Connection) -> RedisResult<RedisLatency> {
     let mut times = Vec::with_capacity(QUESTIONS);
     for _ in 0..QUESTIONS {
         let asked = Instant::now();
@@ -111,7 +123,7 @@ async fn latency(connection: &mut Connection) -> RedisResult<(Duration, Duration
         times.push(asked.elapsed());
     }
     times.sort_unstable();
-    Ok((times[QUESTIONS / 2], times[QUESTIONS - 1]))
+    Ok(RedisLatency { median: times[QUESTIONS / 2], worst: times[QUESTIONS - 1] })
 }
 
 async fn look_at(url: &RedisUrl, node: &Node) -> Result<RedisServer, String> {
