@@ -23,9 +23,8 @@ struct Report {
 
 impl Report {
     fn of(arguments: &[&str]) -> Self {
-        let said =
-            run(&[&["doctor", "--json"], if arguments.contains(&"--idle") { &[][..] } else { &["--idle", "500ms"] }, arguments]
-                .concat());
+        let short: &[&str] = if arguments.contains(&"--idle") { &[] } else { &["--idle", "500ms"] };
+        let said = run(&[&["doctor", "--json"][..], short, arguments].concat());
         let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"));
         let checks = report["checks"].as_array().expect("checks").clone();
         let wrong = checks.iter().any(|check| check["status"] == "wrong");
