@@ -21,6 +21,7 @@
 mod json_text;
 pub mod metrics;
 pub mod path;
+mod replace_file;
 
 pub mod auth;
 

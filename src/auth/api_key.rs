@@ -13,7 +13,7 @@ use super::claims::ScopeWords;
 use super::remarks::FILE_SCOPES;
 use super::token_digest::TokenDigest;
 use super::validity::InForce;
-use super::{Principal, ScopeSet, TokenProblem, Validity};
+use super::{KeyInfo, Principal, ScopeSet, TokenProblem, Validity};
 
 /// What every API key starts with, so that one is known for what it is in a log or a repository.
 pub(super) const PREFIX: &str = "pm_";
@@ -45,20 +45,19 @@ impl ApiKeys {
     /// The first line that is wrong and why, without quoting anything that could be a secret.
     pub(super) fn parse(content: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(content).map_err(|_| "it is not UTF-8 text".to_owned())?;
-        let at = |offset: usize| format!("line {}", text[..offset.min(text.len())].matches('\n').count() + 1);
-        let file: KeyFile = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or_else(|| "line 1".to_owned(), |span| at(span.start));
-            format!("{line}: {}", without_values(error.message()))
-        })?;
+        let at = |offset: usize| line_at(text, offset);
+        let file = KeyFile::read(text)?;
         let mut keys = HashMap::new();
         let mut names = HashSet::new();
         for entry in file.key {
             let (name_at, digest_at) = (at(entry.name.span().start), at(entry.sha256.span().start));
+            let name = entry.name.get_ref().clone();
             entry.warn_of_foreign_scopes(&at);
             let (digest, key) = entry.check().map_err(|(offset, problem)| format!("{}: {problem}", at(offset)))?;
-            if !names.insert(key.principal.subject.clone()) {
-                return Err(format!("{name_at}: another key has the name `{}`", key.principal.subject));
+            if names.contains(&name) {
+                return Err(format!("{name_at}: another key has the name `{name}`"));
             }
+            names.insert(name);
             if keys.insert(digest, key).is_some() {
                 return Err(format!("{digest_at}: another key has the same `sha256`"));
             }
@@ -77,6 +76,16 @@ impl ApiKeys {
     }
 }
 
+/// What a key file says of its keys.
+///
+/// # Errors
+/// As [`ApiKeys::parse`].
+pub(super) fn describe(content: &[u8]) -> Result<Vec<KeyInfo>, String> {
+    ApiKeys::parse(content)?;
+    let file = KeyFile::read(std::str::from_utf8(content).unwrap_or_default())?;
+    Ok(file.key.into_iter().map(Entry::into_info).collect())
+}
+
 impl ApiKey {
     fn says_the_same(&self, other: &Self) -> bool {
         let said = |key: &Self| (key.principal.subject.clone(), key.principal.scopes.clone(), key.principal.validity.expires());
@@ -91,12 +100,27 @@ struct KeyFile {
     key: Vec<Entry>,
 }
 
+impl KeyFile {
+    fn read(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| {
+            let line = line_at(text, error.span().map_or(0, |span| span.start));
+            format!("{line}: {}", without_values(error.message()))
+        })
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> String {
+    format!("line {}", text[..offset.min(text.len())].matches('\n').count() + 1)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     name: Spanned<String>,
+    subject: Option<Spanned<String>>,
     sha256: Spanned<String>,
     scopes: Spanned<ScopeWords>,
+    created: Option<Spanned<toml::Value>>,
     expires: Option<Spanned<toml::Value>>,
 }
 
@@ -113,9 +137,11 @@ impl Entry {
     }
 
     fn check(self) -> Result<(TokenDigest, ApiKey), Problem> {
-        let name = self.name.get_ref();
-        if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
-            return Err((self.name.span().start, "`name` must be 1 to 128 printable characters".to_owned()));
+        for (field, text) in [("name", Some(&self.name)), ("subject", self.subject.as_ref())] {
+            let unfit = |text: &str| text.is_empty() || text.len() > 128 || text.chars().any(char::is_control);
+            if let Some(text) = text.filter(|text| unfit(text.get_ref())) {
+                return Err((text.span().start, format!("`{field}` must be 1 to 128 printable characters")));
+            }
         }
         let digest = TokenDigest::from_hex(self.sha256.get_ref()).ok_or_else(|| {
             let what = "`sha256` must be 64 hexadecimal digits and nothing else: the SHA-256 of the key";
@@ -127,15 +153,30 @@ impl Entry {
             let what = format!("`{scope}` is no scope; right ones are `files:read` and `files:write:/team-a/**`");
             return Err((self.scopes.span().start, what));
         }
-        let expires = self.expires.map(|expires| {
-            let what = "`expires` must be a time with its offset (RFC 3339), such as 2030-01-31T12:00:00Z";
-            instant(expires.get_ref()).ok_or((expires.span().start, what.to_owned()))
-        });
+        let time = |field: &str, said: Option<Spanned<toml::Value>>| {
+            let what = || format!("`{field}` must be a time with its offset (RFC 3339), such as 2030-01-31T12:00:00Z");
+            said.map(|said| instant(said.get_ref()).ok_or_else(|| (said.span().start, what()))).transpose()
+        };
+        time("created", self.created)?;
+        let expires = time("expires", self.expires)?;
         let scopes = ScopeSet::parse(self.scopes.get_ref().iter());
         let in_force = InForce::new();
-        let validity = Validity::new(expires.transpose()?, &in_force);
-        let principal = Principal { validity, ..Principal::new(API_KEY_ISSUER, self.name.into_inner(), scopes) };
+        let validity = Validity::new(expires, &in_force);
+        let subject = self.subject.unwrap_or(self.name).into_inner();
+        let principal = Principal { validity, ..Principal::new(API_KEY_ISSUER, subject, scopes) };
         Ok((digest, ApiKey { principal: Arc::new(principal), _in_force: in_force }))
+    }
+
+    fn into_info(self) -> KeyInfo {
+        let time = |said: Option<Spanned<toml::Value>>| said.and_then(|said| instant(said.get_ref()));
+        let name = self.name.into_inner();
+        KeyInfo {
+            subject: self.subject.map_or_else(|| name.clone(), Spanned::into_inner),
+            name,
+            scopes: self.scopes.get_ref().iter().map(str::to_owned).collect(),
+            created: time(self.created),
+            expires: time(self.expires),
+        }
     }
 }
 

@@ -31,9 +31,11 @@ pub(super) const LOCAL_ISSUERS: [&str; 3] = [API_KEY_ISSUER, DEV_TOKEN_ISSUER, N
 ///
 /// ```toml
 /// [[key]]
-/// name = "nightly-report"            # the subject: who the caller is, in logs and cursors
+/// name = "nightly-report"            # who the caller is, in logs and cursors
+/// subject = "reports"                 # optional: who the caller is, when it has several keys
 /// sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 /// scopes = ["files:read:/reports/**"] # or one text with spaces
+/// created = 2029-10-31T12:00:00Z      # optional, for people
 /// expires = 2030-01-31T12:00:00Z      # optional
 /// ```
 pub struct Authenticator {

@@ -1,6 +1,6 @@
 //! Fetches the public keys of an issuer.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::redirect;
 use serde::Deserialize;
@@ -45,6 +45,21 @@ pub(super) enum FetchError {
     InsecureKeys { url: Url },
 }
 
+/// A key set and how it was found.
+pub(super) struct FoundKeys {
+    /// The metadata document that named it, where it was asked for.
+    pub(super) metadata: Option<Url>,
+    pub(super) url: Url,
+    pub(super) keys: KeySet,
+    /// What time the issuer has, to the second, if it says so.
+    pub(super) date: Option<SystemTime>,
+}
+
+struct Fetched {
+    body: Vec<u8>,
+    date: Option<SystemTime>,
+}
+
 /// What of an authorization server's metadata (RFC 8414, section 2) is of interest here.
 #[derive(Deserialize)]
 struct Metadata {
@@ -71,17 +86,26 @@ impl KeyFetcher {
 
     /// Fetches the key set as it is now.
     pub(super) async fn fetch(&self) -> Result<KeySet, FetchError> {
-        let url = match &self.location {
-            KeyLocation::Url(url) => url.clone(),
-            KeyLocation::Issuer(issuer, url) => self.discover(issuer, url).await?,
+        self.find().await.map(|found| found.keys)
+    }
+
+    /// Fetches the key set, and tells how it was found.
+    pub(super) async fn find(&self) -> Result<FoundKeys, FetchError> {
+        let (metadata, url) = match &self.location {
+            KeyLocation::Url(url) => (None, url.clone()),
+            KeyLocation::Issuer(issuer, url) => {
+                let (metadata, keys) = self.discover(issuer, url).await?;
+                (Some(metadata), keys)
+            }
         };
-        let body = self.get(&url).await?;
-        KeySet::parse(&body).map_err(|problem| FetchError::Content { url, problem })
+        let Fetched { body, date } = self.get(&url).await?;
+        let keys = KeySet::parse(&body).map_err(|problem| FetchError::Content { url: url.clone(), problem })?;
+        Ok(FoundKeys { metadata, url, keys, date })
     }
 
     /// Finds the address of the keys in the first metadata document that is there. A document of another issuer ends
-    /// the search: it shows that something is wrong.
-    async fn discover(&self, issuer: &str, issuer_url: &Url) -> Result<Url, FetchError> {
+    /// the search: it shows that something is wrong. Gives where the document and where the keys are.
+    async fn discover(&self, issuer: &str, issuer_url: &Url) -> Result<(Url, Url), FetchError> {
         let mut last = None;
         for url in metadata_urls(issuer_url) {
             let metadata: Metadata = match self.get_json(&url).await {
@@ -99,18 +123,18 @@ impl KeyFetcher {
                 .map_err(|error| FetchError::Content { url: url.clone(), problem: format!("`jwks_uri`: {error}") })?;
             // Only an issuer on this machine may send us to a port of this machine.
             let secure = keys.scheme() == "https" || (is_loopback(issuer_url) && is_plain_loopback(&keys));
-            return if secure { Ok(keys) } else { Err(FetchError::InsecureKeys { url }) };
+            return if secure { Ok((url, keys)) } else { Err(FetchError::InsecureKeys { url }) };
         }
         Err(last.unwrap_or_else(|| FetchError::Status { url: issuer_url.clone(), status: 404 }))
     }
 
     async fn get_json<T: DeserializeOwned>(&self, url: &Url) -> Result<T, FetchError> {
-        let body = self.get(url).await?;
+        let Fetched { body, .. } = self.get(url).await?;
         serde_json::from_slice(&body)
             .map_err(|error| FetchError::Content { url: url.clone(), problem: shortened(&error.to_string()) })
     }
 
-    async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+    async fn get(&self, url: &Url) -> Result<Fetched, FetchError> {
         let unreachable = |error| FetchError::Unreachable { url: url.clone(), problem: root_cause(error) };
         let too_large = || FetchError::TooLarge { url: url.clone() };
         let request = self.client.get(url.clone()).header("accept", "application/json");
@@ -121,6 +145,7 @@ impl KeyFetcher {
         if response.content_length().is_some_and(|length| length > MAX_BODY_BYTES as u64) {
             return Err(too_large());
         }
+        let date = response.headers().get("date").and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
@@ -128,7 +153,7 @@ impl KeyFetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Ok(Fetched { body, date })
     }
 }
 

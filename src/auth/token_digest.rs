@@ -34,6 +34,11 @@ impl TokenDigest {
         }
         Some(Self(bytes))
     }
+
+    /// Writes what [`Self::from_hex`] reads.
+    pub(super) fn to_hex(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl PartialEq for TokenDigest {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 /// Far more than any key file has.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
+pub(super) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// What a file says, read anew when the file changes. A file that cannot be understood leaves in force what was read
 /// before, so that a slip of the editor locks nobody out.

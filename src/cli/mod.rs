@@ -1,11 +1,20 @@
 //! The command line: one file a command.
 
+mod completions;
+mod connect;
+mod doctor;
 mod environment;
+mod healthcheck;
+mod keys;
+mod man;
 mod open_files;
 mod serve;
+mod settings_sources;
+mod token;
 mod usage_error;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -25,6 +34,12 @@ struct Cli {
 enum Command {
     /// Serve a folder to MCP clients
     Serve(serve::Serve),
+    Doctor(doctor::Doctor),
+    Keys(keys::Keys),
+    Connect(connect::Connect),
+    Healthcheck(healthcheck::Healthcheck),
+    Completions(completions::Completions),
+    Man(man::ManPages),
 }
 
 /// A setting cannot be used; nothing was started.
@@ -34,7 +49,15 @@ const EXIT_USAGE: u8 = 2;
 #[must_use]
 pub fn run() -> ExitCode {
     match parse::<Cli>() {
-        Ok(Cli { command: Command::Serve(serve) }) => serve.run(|app| app),
+        Ok(Cli { command }) => match command {
+            Command::Serve(serve) => serve.run(|app| app),
+            Command::Doctor(doctor) => doctor.run(),
+            Command::Keys(keys) => keys.run(),
+            Command::Connect(connect) => connect.run(),
+            Command::Healthcheck(healthcheck) => healthcheck.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(pages) => pages.run(),
+        },
         Err(code) => code,
     }
 }
@@ -69,6 +92,16 @@ fn parse<C: Parser>() -> Result<C, ExitCode> {
     })
 }
 
+/// What a command was asked for, on stdout.
+fn say(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    match writeln!(std::io::stdout(), "{text}") {
+        // A reader that has seen enough (`… | head -1`) is no failure.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail(&error),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
 /// A command that could not do its work.
 fn fail(problem: &dyn std::fmt::Display) -> ExitCode {
     complain(problem);
@@ -79,4 +112,10 @@ fn fail(problem: &dyn std::fmt::Display) -> ExitCode {
 fn complain(problem: &dyn std::fmt::Display) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "pressmark: {problem}");
+}
+
+/// Reads a duration of an option, which is not zero.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).ok().filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "write it like 500ms, 5s or 1m".to_owned())
 }

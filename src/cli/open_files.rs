@@ -13,3 +13,8 @@ pub(super) fn raise_limit() {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }
+
+/// How many files a server that this process became could have open; `None`: as many as it likes.
+pub(super) fn most() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}

@@ -1,15 +1,15 @@
 //! `pressmark serve`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::settings_sources::SettingsSources;
 use super::{EXIT_USAGE, environment};
 use crate::app::{App, AppError};
-use crate::config::{Config, ConfigError, Settings};
+use crate::config::Config;
 use crate::telemetry;
 
 /// How long blocking work may go on after the last connection has been closed.
@@ -19,19 +19,15 @@ const LAST_WORK: Duration = Duration::from_secs(2);
 /// configuration file; an option beats the environment, and the environment beats the file.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Configuration file (TOML) with these options under the same names
-    #[arg(long, env = "PRESSMARK_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-
     #[command(flatten)]
-    settings: Settings,
+    sources: SettingsSources,
 }
 
 impl Serve {
     /// Serves until it is told to stop, with what `with` adds to the server.
     pub(super) fn run(self, with: impl FnOnce(App) -> App) -> ExitCode {
         let known = Self::augment_args(clap::Command::new("serve"));
-        let prepared = environment::check(&known).and_then(|unknown| Ok((unknown, self.resolve()?)));
+        let prepared = environment::check(&known).and_then(|unknown| Ok((unknown, self.sources.resolve()?)));
         let (unknown, config) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -64,19 +60,6 @@ impl Serve {
             }
             Err(error) => super::fail(&error),
         }
-    }
-
-    fn resolve(self) -> Result<Config, ConfigError> {
-        let file = match &self.config {
-            None => Settings::default(),
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| ConfigError(format!("--config {}: {error}", path.display())))?;
-                Settings::from_toml(&text)
-                    .map_err(|ConfigError(problem)| ConfigError(format!("--config {}, {problem}", path.display())))?
-            }
-        };
-        self.settings.or(file).resolve()
     }
 }
 

@@ -10,6 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 pub(super) fn usage_error(error: &clap::Error, command: &mut Command) -> String {
     command.build();
     if let Some((setting, value)) = text(error, ContextKind::InvalidArg).zip(text(error, ContextKind::InvalidValue)) {
+        let is_secret = argument(command, setting).is_some_and(clap::Arg::is_hide_env_values_set);
         let setting = spoken_name(command, setting, value);
         match (error.kind(), error.get(ContextKind::ValidValue)) {
             (ErrorKind::InvalidValue, Some(ContextValue::Strings(valid))) if !valid.is_empty() => {
@@ -21,10 +22,15 @@ pub(super) fn usage_error(error: &clap::Error, command: &mut Command) -> String 
                     Some(source) => source.to_string(),
                     None => "it cannot be used".to_owned(),
                 };
-                return format!("{setting}: '{value}': {problem}");
+                return if is_secret { format!("{setting}: {problem}") } else { format!("{setting}: '{value}': {problem}") };
             }
             _ => {}
         }
+    }
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        return format!("missing: {}; --help shows what there is", missing.join(", "));
     }
     let rendered = error.to_string();
     let problem = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ");
@@ -45,8 +51,7 @@ fn text(error: &clap::Error, kind: ContextKind) -> Option<&str> {
 
 /// `--listen`, or the variable that said this value in its place. `shown` is how clap writes the option.
 fn spoken_name(command: &Command, shown: &str, value: &str) -> String {
-    let commands = || std::iter::once(command).chain(command.get_subcommands());
-    let Some(argument) = commands().flat_map(Command::get_arguments).find(|argument| argument.to_string() == shown) else {
+    let Some(argument) = argument(command, shown) else {
         return shown.to_owned();
     };
     let option = argument.get_long().map(|long| format!("--{long}"));
@@ -60,4 +65,10 @@ fn spoken_name(command: &Command, shown: &str, value: &str) -> String {
         Some(variable) if !on_command_line => variable.to_owned(),
         _ => option.unwrap_or_else(|| shown.to_owned()),
     }
+}
+
+/// The argument that clap writes like this, of the command or one below it.
+fn argument<'a>(command: &'a Command, shown: &str) -> Option<&'a clap::Arg> {
+    let own = command.get_arguments().find(|argument| argument.to_string() == shown);
+    own.or_else(|| command.get_subcommands().find_map(|below| argument(below, shown)))
 }

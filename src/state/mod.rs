@@ -29,7 +29,7 @@ pub use events::{EventId, GroupLimits, LogLimits, NotAnEventId, Once};
 pub use keys::{log_topic, member_key};
 pub use lease::Lease;
 pub use memory::MemoryState;
-pub use redis::{RedisState, RedisUrl, RedisUrlError};
+pub use redis::{RedisCluster, RedisInspection, RedisLatency, RedisSentinel, RedisServer, RedisState, RedisUrl, RedisUrlError};
 pub use store::{SharedState, StateError, StateFuture};
 pub use topics::{Signal, Subscription};
 pub(crate) use update::update_record;

@@ -7,12 +7,14 @@
 //! A user with restricted rights needs `GET`, `SET`, `GETEX`, `DEL`, `EVAL`, `EXISTS`, `PEXPIRE`, `PTTL`, `STRLEN`, `ZADD`,
 //! `ZCARD`, `ZRANGE`, `ZREM`, `HEXISTS`, `HGET`, `HLEN`, `HSET`, `XADD`, `XDEL`, `XLEN`, `XRANGE`, `PUBLISH`, `SUBSCRIBE`,
 //! `UNSUBSCRIBE`, `PING` and `HELLO`, on the keys and channels `pressmark:*`; behind Sentinel also `ROLE`, in a cluster also `CLUSTER`.
+//! [`RedisInspection`] also asks for `INFO`, and tells when it may not.
 //!
 //! Messages come over a second connection. In a cluster it leads to one of the nodes that the URL names, and to another of
 //! them when that one fails.
 
 mod connect;
 mod error;
+mod inspection;
 mod link;
 mod scripts;
 mod subscriber;
@@ -24,6 +26,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::Cmd;
 
+pub use self::inspection::{RedisCluster, RedisInspection, RedisLatency, RedisSentinel, RedisServer};
 use self::link::Link;
 use self::subscriber::Subscriber;
 pub use self::url::{RedisUrl, RedisUrlError};

@@ -105,7 +105,8 @@ async fn in_time<T>(attempt: impl Future<Output = RedisResult<T>>) -> Result<T, 
     }
 }
 
-async fn server(url: &RedisUrl, node: &Node, with_credentials: bool) -> RedisResult<MultiplexedConnection> {
+/// Makes a connection to one server.
+pub(super) async fn server(url: &RedisUrl, node: &Node, with_credentials: bool) -> RedisResult<MultiplexedConnection> {
     open(info(url, node, with_credentials)?, config()).await
 }
 
@@ -178,18 +179,22 @@ async fn master(url: &RedisUrl, service: &str, receiver: Option<Receiver>) -> Re
     select_ok(ways).await.map(|(connection, _)| connection)
 }
 
-/// Sentinels often ask for no credentials, and refuse those who give some; those that do ask get the servers' own.
 async fn ask_sentinel(url: &RedisUrl, sentinel: &Node, service: &str) -> RedisResult<Node> {
     let mut question = redis::cmd("SENTINEL");
     question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
-    let mut connection = server(url, sentinel, false).await?;
-    let answer: Option<(String, u16)> = match question.query_async(&mut connection).await {
-        Err(error) if needs_credentials(&error) => {
-            let mut connection = server(url, sentinel, true).await?;
-            question.query_async(&mut connection).await?
-        }
-        answer => answer?,
-    };
+    let answer: Option<(String, u16)> = ask_as_sentinel(url, sentinel, &question).await?;
     let (host, port) = answer.ok_or_else(|| RedisError::from((ErrorKind::MasterNameNotFoundBySentinel, "unknown service")))?;
     Ok(Node { host, port })
+}
+
+/// Sentinels often ask for no credentials, and refuse those who give some; those that do ask get the servers' own.
+pub(super) async fn ask_as_sentinel<T: FromRedisValue>(url: &RedisUrl, sentinel: &Node, question: &Cmd) -> RedisResult<T> {
+    let mut connection = server(url, sentinel, false).await?;
+    match question.query_async(&mut connection).await {
+        Err(error) if needs_credentials(&error) => {
+            let mut connection = server(url, sentinel, true).await?;
+            question.query_async(&mut connection).await
+        }
+        answer => answer,
+    }
 }
