@@ -121,8 +121,6 @@ impl Site<'_> {
         command.args(["run", "--adapter", "caddyfile", "--config", &self.write("Caddyfile", &text)]);
         let home = self.directory.path();
         command.env("XDG_CONFIG_HOME", home).env("XDG_DATA_HOME", home);
-        // Where it takes new configurations; two of them on one machine need two.
-        command.env("CADDY_ADMIN", format!("127.0.0.1:{}", free_port()));
         command
     }
 

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::support::client::EventStream;
 use crate::support::server::Pressmark;
+use crate::support::tokens::{P256, jwks};
 
 pub(crate) const TOKEN: &str = "a-secret-token-for-tests";
 const CHALLENGE: &str = r#"Bearer error="insufficient_scope", scope="files:delete""#;
@@ -26,6 +27,7 @@ const EVENTS: usize = 10;
 pub(crate) struct Replicas {
     pub(crate) servers: [Pressmark; 3],
     folder: TempDir,
+    _keys: tempfile::NamedTempFile,
 }
 
 impl Replicas {
@@ -33,9 +35,16 @@ impl Replicas {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("a.txt"), "needle").expect("a file");
         let path = folder.path().to_str().expect("UTF-8").to_owned();
+        // Only a server that takes tokens of an issuer has metadata.
+        let keys = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(keys.path(), jwks(&[&P256]).to_string()).expect("a file");
+        let keys_file = keys.path().to_str().expect("UTF-8");
         // One URL for all, as behind any proxy.
-        let start = || Pressmark::start(&[&path, "--dev-token", TOKEN, "--public-url", "https://mcp.example.com"]);
-        Self { servers: [start(), start(), start()], folder }
+        let issuer = ["--jwt-issuer", "https://login.example.com", "--jwks-file", keys_file];
+        let url = ["--public-url", "https://mcp.example.com", "--dev-token", TOKEN];
+        let arguments = [&[path.as_str()][..], &issuer, &url].concat();
+        let start = || Pressmark::start(&arguments);
+        Self { servers: [start(), start(), start()], folder, _keys: keys }
     }
 
     pub(crate) fn ports(&self) -> [u16; 3] {
