@@ -78,13 +78,16 @@ async fn fifty_agents_read_on_while_replicas_are_killed_every_second() {
         files += agent.await.expect("the agent found nothing wrong");
     }
     let (pages, retries) = (pages.load(Ordering::Relaxed), retries.load(Ordering::Relaxed));
+    // A read that broke on the way was sent to another replica by nginx; agents see only what broke in the middle of an answer.
+    let broken = nginx.log().lines().filter(|line| line.contains("prematurely closed") || line.contains("reset by peer")).count();
     println!(
-        "{AGENTS} agents read {files} files in {pages} pages while replicas were killed {kills} times; {retries} calls were repeated"
+        "{AGENTS} agents read {files} files in {pages} pages while replicas were killed {kills} times; {broken} calls broke, and agents \
+         repeated {retries} of them"
     );
     assert!(kills >= 8, "{kills} kills are too few to show anything");
-    assert!(retries > 0, "no call was in flight at any of {kills} kills: the test shows nothing");
-    // A kill can break only what was under way on that replica.
-    assert!(retries <= (kills as u64) * AGENTS as u64, "{retries} calls failed at {kills} kills");
+    assert!(broken > 0, "no call was in flight at any of {kills} kills: the test shows nothing");
+    // At one kill in two there may be one answer that was half on its way.
+    assert!(retries <= kills as u64 / 2, "{retries} calls failed at {kills} kills");
 }
 
 /// Reads a file as an agent does: a call that got no answer is made again, anything else is an error.

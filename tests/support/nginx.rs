@@ -1,6 +1,6 @@
-//! A real nginx that deals requests out to several servers in turn.
+//! A real nginx with the configuration of `deploy/nginx`, as users copy it; only its `site/` is made here.
 
-use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -10,26 +10,59 @@ use super::process::{Process, accepts, free_port, is_root, wait_until};
 
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// A plain round-robin balancer: no affinity, no memory of failures. As nginx does by default, a call that a replica was
-/// never sent (it refused the connection) goes to the next one; a call that broke on the way is the caller's to repeat.
+/// A round-robin balancer: no affinity, no memory of failures. A call that a replica was never sent goes to the next one, and
+/// so does one that broke on the way when it changes nothing.
 pub struct Nginx {
     port: u16,
     directory: TempDir,
     process: Process,
 }
 
+/// What differs from machine to machine.
+pub struct Site<'a> {
+    /// Loopback ports of the replicas.
+    pub replicas: &'a [u16],
+    /// Are the rates those that `deploy/nginx` proposes? Without them no test is held back.
+    pub limits: bool,
+    /// Further lines for `server {}`.
+    pub server: &'a str,
+}
+
 impl Nginx {
-    /// Balances over these loopback ports.
-    pub fn start(upstreams: &[u16]) -> Self {
+    /// Balances over these loopback ports, without limits.
+    pub fn start(replicas: &[u16]) -> Self {
+        Self::start_at(&Site { replicas, limits: false, server: "" })
+    }
+
+    /// Balances as this site says.
+    pub fn start_at(site: &Site<'_>) -> Self {
         let port = free_port();
         let directory = tempfile::tempdir().expect("a temporary folder");
-        let file = directory.path().join("nginx.conf");
-        std::fs::write(&file, configuration(port, upstreams)).expect("the configuration can be written");
+        copy_configuration(directory.path());
+        let write = |name: &str, text: &str| {
+            std::fs::write(directory.path().join("site").join(name), text).expect("a configuration can be written");
+        };
+        let replicas = site.replicas.iter().map(|replica| format!("server 127.0.0.1:{replica} max_fails=0;\n"));
+        write("replicas.conf", &replicas.collect::<String>());
+        write("server.conf", &format!("listen 127.0.0.1:{port};\n{}", site.server));
+        let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};\n"));
+        write("http.conf", &format!("access_log access.log pressmark;\n{}", folders.concat()));
+        if !site.limits {
+            write("limits.conf", "");
+        }
+        Self::start_in(directory, port)
+    }
+
+    /// Starts what lies in this folder, which listens on this port.
+    pub fn start_in(directory: TempDir, port: u16) -> Self {
         let mut command = Command::new("nginx");
         // Debian keeps nginx in a folder that only root searches.
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"));
-        command.arg("-p").arg(directory.path()).arg("-c").arg(&file).args(["-e", "error.log"]);
+        // As root, nginx would run its workers as another user, who may not enter the temporary folder.
+        let user = if is_root() { "user root;" } else { "" };
+        command.arg("-p").arg(directory.path()).arg("-c").arg(directory.path().join("nginx.conf"));
+        command.args(["-e", "error.log", "-g", &format!("daemon off; pid nginx.pid; {user}")]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut process = Process::spawn(&mut command, "nginx");
         wait_until(START_LIMIT, "nginx accepts connections", || {
@@ -48,49 +81,34 @@ impl Nginx {
     pub fn log(&self) -> String {
         log(&self.directory)
     }
+
+    /// One line for each request.
+    pub fn access_log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("access.log")).unwrap_or_default()
+    }
 }
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // A killed master leaves its worker behind; told to end, it takes the worker along.
+        // A killed master leaves its workers behind; told to end, it takes them along.
         self.process.signal("TERM");
         self.process.wait(START_LIMIT);
     }
 }
 
-fn log(directory: &TempDir) -> String {
-    std::fs::read_to_string(directory.path().join("error.log")).unwrap_or_default()
+/// Lays a copy of `deploy/nginx` into a folder.
+pub fn copy_configuration(folder: &Path) {
+    let shipped = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("deploy/nginx");
+    std::fs::create_dir(folder.join("site")).expect("a folder");
+    for from in ["", "site"] {
+        for entry in std::fs::read_dir(shipped.join(from)).expect("a folder").flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                std::fs::copy(entry.path(), folder.join(from).join(entry.file_name())).expect("a file can be copied");
+            }
+        }
+    }
 }
 
-fn configuration(port: u16, upstreams: &[u16]) -> String {
-    let servers = upstreams.iter().fold(String::new(), |mut text, upstream| {
-        // Without max_fails=0 nginx would leave a server out for a while after one failure.
-        let _ = write!(text, "server 127.0.0.1:{upstream} max_fails=0; ");
-        text
-    });
-    // As root, nginx would run its worker as another user, who may not enter the temporary folder.
-    let user = if is_root() { "user root;" } else { "" };
-    format!(
-        "daemon off; worker_processes 1; pid nginx.pid; {user}
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-    client_max_body_size 16m;
-    upstream replicas {{ {servers} keepalive 64; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://replicas;
-            proxy_http_version 1.1;
-            proxy_set_header Connection \"\";
-            proxy_set_header Host $http_host;
-            proxy_connect_timeout 2s;
-            proxy_read_timeout 300s;
-            proxy_buffering off;
-        }}
-    }}
-}}
-"
-    )
+fn log(directory: &TempDir) -> String {
+    std::fs::read_to_string(directory.path().join("error.log")).unwrap_or_default()
 }
