@@ -34,6 +34,15 @@ def programs(bench):
     return found
 
 
+def with_system_allocator(bench):
+    """Pressmark and its example with the allocator that DHAT can watch; nothing else that it counts depends on the build."""
+    folder = Path(os.environ.get("CARGO_TARGET_DIR", bench.work)) / "system-allocator"
+    cargo("build", "--release", "--locked", "--quiet", "--manifest-path", ROOT / "Cargo.toml", "--target-dir", folder,
+          "--no-default-features", "--bin", "pressmark", "--example", "everything", "--config", 'profile.release.lto="off"',
+          "--config", "profile.release.codegen-units=16")
+    return {"pressmark": folder / "release" / "pressmark", "everything": folder / "release" / "examples" / "everything"}
+
+
 def interpreters(venv):
     """Python with FastMCP and Node with the TypeScript SDK, both with the versions that are locked here."""
     python, wanted, done = venv / "bin" / "python", PEERS / "fastmcp" / "requirements.txt", venv / "requirements.txt"

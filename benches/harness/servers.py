@@ -16,12 +16,12 @@ MAX_RESULT_BYTES = 131_072
 
 
 def pressmark(bench, port, case=None, state=None, root=None):
-    """Tokens are checked, requests are not logged. The trivial tool is one of an example's; the others are the product's."""
+    """Tokens are checked, metrics can be read, requests are not logged. The trivial tool is one of an example's; the others are the product's."""
     program = [bench.programs["pressmark"], "serve"]
     if case == "trivial":
         program = [bench.programs["everything"]]
     return [*program, root or bench.tree, "--listen", f"127.0.0.1:{port}", "--state", state or bench.redis_url,
-            "--max-result-bytes", MAX_RESULT_BYTES, *bench.identity.options()]
+            "--max-result-bytes", MAX_RESULT_BYTES, "--metrics-listen", f"127.0.0.1:{free_port()}", *bench.identity.options()]
 
 
 def peer(name):

@@ -23,6 +23,7 @@ use pressmark::call::Interrupted;
 use pressmark::tools::{Effect, ToolOutput, ToolSpec};
 
 // As in Pressmark itself: `benches/run` measures the cost of a call with this program.
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

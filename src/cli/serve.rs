@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::settings_sources::SettingsSources;
@@ -40,11 +41,7 @@ impl Serve {
             tracing::warn!("{problem}");
         }
         super::open_files::raise_limit();
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        if let Some(workers) = config.workers {
-            runtime.worker_threads(workers);
-        }
-        let runtime = match runtime.enable_all().build() {
+        let runtime = match runtime(config.workers).enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return super::fail(&error),
         };
@@ -59,6 +56,19 @@ impl Serve {
                 ExitCode::from(EXIT_USAGE)
             }
             Err(error) => super::fail(&error),
+        }
+    }
+}
+
+/// One worker needs no scheduler that hands tasks from thread to thread. Without it what many calls ask of Redis goes out in
+/// one write, too: the task that sends it runs after them, and not between any two.
+fn runtime(workers: Option<usize>) -> Builder {
+    match workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)) {
+        1 => Builder::new_current_thread(),
+        workers => {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(workers);
+            builder
         }
     }
 }
