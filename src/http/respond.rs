@@ -148,18 +148,18 @@ pub(super) fn message(
     id: &RequestId,
     version: ProtocolVersion,
     writer: &ResultWriter,
-    outcome: &Result<McpResult, McpError>,
+    outcome: Result<McpResult, McpError>,
 ) -> Vec<u8> {
     match outcome {
         Ok(result) => {
-            if let Some(outcome) = Outcome::of_result(result) {
+            if let Some(outcome) = Outcome::of_result(&result) {
                 record::note(outcome);
             }
             writer.write(id, version, result)
         }
         Err(error) => {
-            record::note(Outcome::of_error(error));
-            write_error(Some(id), error)
+            record::note(Outcome::of_error(&error));
+            write_error(Some(id), &error)
         }
     }
 }
