@@ -159,6 +159,7 @@ impl App {
         let cursors = Cursors::new(Arc::clone(&state), config.cursor_ttl);
         let (max_result_bytes, timeout) = (config.max_result_bytes, config.request_timeout);
         let mut tools = ToolRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout)
+            .with_path_headers(config.path_headers)
             .with(ListDirectory::new(Arc::clone(&tree), cursors.clone()))
             .with(FindFiles::new(Arc::clone(&tree), cursors.clone()))
             .with(SearchText::new(Arc::clone(&tree), cursors.clone()))

@@ -44,6 +44,11 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_PUBLIC_URL", value_name = "URL", help_heading = "Network")]
     pub public_url: Option<String>,
 
+    /// Want the paths of calls repeated in headers (Mcp-Param-Path, Mcp-Param-To), so that gateways can go by them; refuses
+    /// clients of 2026-07-28 that do not do so [default: false]
+    #[arg(long, env = "PRESSMARK_PATH_HEADERS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Network")]
+    pub path_headers: Option<bool>,
+
     /// Origin whose web pages may call, such as https://app.example.com; repeat, or separate with commas
     #[arg(long, env = "PRESSMARK_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', help_heading = "Network")]
     pub allow_origin: Vec<String>,
@@ -154,6 +159,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Where clients reach the server; `None`: at the address it listens on.
     pub public_url: Option<Url>,
+    /// Do clients repeat paths in headers?
+    pub path_headers: bool,
     /// Whose web pages may call, beyond the server's own origin.
     pub allow_origin: Vec<Url>,
     /// Where replicas share state.
@@ -256,6 +263,7 @@ impl Settings {
             listen: self.listen.or(file.listen),
             metrics_listen: self.metrics_listen.or(file.metrics_listen),
             public_url: self.public_url.or(file.public_url),
+            path_headers: self.path_headers.or(file.path_headers),
             allow_origin: list(self.allow_origin, file.allow_origin),
             state: self.state.or(file.state),
             cursor_ttl: self.cursor_ttl.or(file.cursor_ttl),
@@ -290,6 +298,7 @@ impl Settings {
             listen,
             metrics_listen: self.metrics_listen,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
+            path_headers: self.path_headers.unwrap_or(false),
             allow_origin: self.allow_origin.iter().map(|text| origin(text)).collect::<Result<_, _>>()?,
             state: state(self.state.as_deref().unwrap_or("memory"))?,
             cursor_ttl: duration("--cursor-ttl", self.cursor_ttl.as_deref(), Duration::from_secs(3600))?,

@@ -27,6 +27,7 @@ const RETRY_AFTER_SECONDS: &str = "5";
 #[derive(Clone)]
 pub struct AuthenticateLayer {
     door: Arc<Door>,
+    malformed: StatusCode,
 }
 
 /// The service that [`AuthenticateLayer`] makes.
@@ -34,6 +35,8 @@ pub struct AuthenticateLayer {
 pub struct Authenticate<S> {
     inner: S,
     door: Arc<Door>,
+    /// The status for credentials that cannot be read.
+    malformed: StatusCode,
 }
 
 struct Door {
@@ -55,7 +58,16 @@ impl AuthenticateLayer {
             }
             None => "ask the operator of this server for a token".to_owned(),
         };
-        Self { door: Arc::new(Door { authenticator, challenge: Challenge::new(resource), advice, failures }) }
+        let malformed = StatusCode::BAD_REQUEST;
+        Self { malformed, door: Arc::new(Door { authenticator, challenge: Challenge::new(resource), advice, failures }) }
+    }
+}
+
+impl AuthenticateLayer {
+    /// The same for gateways, which take nothing but 401 for a refusal of this kind.
+    #[must_use]
+    pub fn for_gateways(&self) -> Self {
+        Self { malformed: StatusCode::UNAUTHORIZED, ..self.clone() }
     }
 }
 
@@ -63,7 +75,7 @@ impl<S> Layer<S> for AuthenticateLayer {
     type Service = Authenticate<S>;
 
     fn layer(&self, inner: S) -> Authenticate<S> {
-        Authenticate { inner, door: Arc::clone(&self.door) }
+        Authenticate { inner, door: Arc::clone(&self.door), malformed: self.malformed }
     }
 }
 
@@ -110,7 +122,7 @@ where
         // The clone stays behind; the service that said it was ready is the one that is called.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
-        let door = Arc::clone(&self.door);
+        let (door, malformed) = (Arc::clone(&self.door), self.malformed);
         Either::Right(Box::pin(async move {
             let entered = match (known, credentials) {
                 (Some(known), _) => known,
@@ -119,7 +131,7 @@ where
             };
             match entered {
                 Ok(principal) => inner.call(Authenticated { principal, request }).await,
-                Err(error) => Ok(door.refuse(error)),
+                Err(error) => Ok(door.refuse(error, malformed)),
             }
         }))
     }
@@ -144,12 +156,12 @@ impl Credentials {
 }
 
 impl Door {
-    fn refuse<R: From<Bytes>>(&self, error: AuthError) -> Response<R> {
+    fn refuse<R: From<Bytes>>(&self, error: AuthError, malformed: StatusCode) -> Response<R> {
         record::note(Outcome::refused(error.reason()));
         self.failures.record(error.reason());
         let (status, challenge) = match error {
             AuthError::Missing => (StatusCode::UNAUTHORIZED, Some(self.challenge.missing_token())),
-            AuthError::Malformed => (StatusCode::BAD_REQUEST, Some(self.challenge.invalid_request(&error.to_string()))),
+            AuthError::Malformed => (malformed, Some(self.challenge.invalid_request(&error.to_string()))),
             AuthError::InvalidToken(problem) => (StatusCode::UNAUTHORIZED, Some(self.challenge.invalid_token(problem))),
             AuthError::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
         };

@@ -3,6 +3,7 @@
 mod answer;
 pub mod authenticate;
 mod authorize;
+mod authz;
 pub mod challenge;
 mod connection;
 mod contain_panics;

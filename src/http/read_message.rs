@@ -19,8 +19,8 @@ use crate::mcp::{
 use crate::tools::HeaderParams;
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
+pub(super) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// Messages in one batch, at most.
 const MAX_BATCH: usize = 64;
 

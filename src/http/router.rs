@@ -17,6 +17,7 @@ use tower::{Layer as _, Service, ServiceBuilder};
 
 use super::authenticate::{Authenticate, AuthenticateLayer};
 use super::authorize::AuthorizeLayer;
+use super::authz::Authz;
 use super::challenge::Challenge;
 use super::contain_panics::{ContainPanics, ContainPanicsLayer};
 use super::endpoint::{Endpoint, Mcp};
@@ -69,6 +70,7 @@ pub type Server = RecordRequests<ContainPanics<Routes>>;
 #[derive(Clone)]
 pub struct Routes {
     mcp: CheckOrigin<Authenticate<Mcp>>,
+    authz: Authenticate<Authz>,
     others: Router,
 }
 
@@ -80,23 +82,27 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
     let sessions = Sessions::new(Arc::clone(&options.readiness.state), options.sessions);
     let dispatch = Dispatch::new(Arc::clone(&features), options.request_states, sessions.clone(), options.tasks);
     let service = AuthorizeLayer::new(Arc::clone(&features)).layer(dispatch);
-    let calls = Calls::new(sessions.clone(), features, Arc::clone(&writer), BoxCloneSyncService::new(service.clone()));
-    let mcp = ServiceBuilder::new()
-        .layer(OriginLayer::new(options.origins, &header_params))
-        .layer(AuthenticateLayer::new(options.authenticator, &options.resource, options.metrics.auth_failures()))
-        .service(Mcp::new(Endpoint {
+    let calls =
+        Calls::new(sessions.clone(), Arc::clone(&features), Arc::clone(&writer), BoxCloneSyncService::new(service.clone()));
+    let challenge = Arc::new(Challenge::new(&options.resource));
+    let authenticate = AuthenticateLayer::new(options.authenticator, &options.resource, options.metrics.auth_failures());
+    let authz = Authz::new(features, Arc::clone(&challenge), Arc::clone(&requests));
+    let authz = authenticate.for_gateways().layer(authz);
+    let mcp = ServiceBuilder::new().layer(OriginLayer::new(options.origins, &header_params)).layer(authenticate).service(
+        Mcp::new(Endpoint {
             header_params,
             service,
             sessions,
             calls,
             max_stream_age: options.max_stream_age,
             writer,
-            challenge: Arc::new(Challenge::new(&options.resource)),
+            challenge,
             shutdown: options.shutdown,
             max_request_bytes: options.max_request_bytes,
             body_timeout: options.body_timeout,
             requests: Arc::clone(&requests),
-        }));
+        }),
+    );
 
     let probes =
         Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz)).with_state(options.readiness);
@@ -104,13 +110,16 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
     let metadata = Router::new().route(at_root, options.resource.handler()).route(at_endpoint, options.resource.handler());
     let others = probes.merge(metadata).fallback(any(|| async { Refusal::NotFound }));
 
-    ServiceBuilder::new().layer(RecordLayer::new(requests)).layer(ContainPanicsLayer).service(Routes { mcp, others })
+    ServiceBuilder::new().layer(RecordLayer::new(requests)).layer(ContainPanicsLayer).service(Routes { mcp, authz, others })
 }
 
 impl Service<Request<Body>> for Routes {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<<CheckOrigin<Authenticate<Mcp>> as Service<Request<Body>>>::Future, RouteFuture<Infallible>>;
+    type Future = Either<
+        <CheckOrigin<Authenticate<Mcp>> as Service<Request<Body>>>::Future,
+        Either<<Authenticate<Authz> as Service<Request<Body>>>::Future, RouteFuture<Infallible>>,
+    >;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.mcp.poll_ready(cx)
@@ -119,7 +128,8 @@ impl Service<Request<Body>> for Routes {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match request.uri().path() {
             "/mcp" => Either::Left(self.mcp.call(request)),
-            _ => Either::Right(self.others.call(request)),
+            "/authz" => Either::Right(Either::Left(self.authz.call(request))),
+            _ => Either::Right(Either::Right(self.others.call(request))),
         }
     }
 }

@@ -14,7 +14,7 @@ const BUCKETS: [f64; 14] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0
 
 /// What a request can be, where it is no call of a tool. Those that are refused unread, and what is not for the endpoint,
 /// have no method.
-const METHODS: [&str; 22] = [
+const METHODS: [&str; 23] = [
     "",
     "server/discover",
     "initialize",
@@ -37,6 +37,7 @@ const METHODS: [&str; 22] = [
     "notification",
     "batch",
     "stream",
+    "authz",
 ];
 
 /// How a request ended.

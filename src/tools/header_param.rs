@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 /// In the schema of an argument: the second part of the name of its header.
-const ANNOTATION: &str = "x-mcp-header";
+pub(super) const ANNOTATION: &str = "x-mcp-header";
 
 /// An argument that clients repeat in a header. Declared with the argument:
 /// `#[schemars(extend("x-mcp-header" = "Region"))]`.

@@ -16,6 +16,7 @@ mod listing;
 mod move_file;
 mod output;
 mod paging;
+mod path_arguments;
 mod read_file;
 mod registry;
 mod schema;

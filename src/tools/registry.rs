@@ -7,14 +7,17 @@ use std::time::Duration;
 use futures_util::future::Either;
 
 use super::header_param::header_params;
+use super::path_arguments::{self, PATH_ARGUMENTS};
 use super::schema::{input_schema, output_schema};
 use super::{Effect, HeaderParam, HeaderParams, Tool, ToolOutput, ToolResult, ToolSpec};
-use crate::auth::{Denied, Principal, Scope};
+use crate::auth::{Denied, Permission, Principal, Scope};
 use crate::call::{CallContext, Caller, Content, Lanes, Round, RoundFuture, ToolError, ToolErrorKind, Workplace};
+use crate::path::TreePath;
 
 /// The tools of a server, in the order in which they are listed.
 pub struct ToolRegistry {
     tools: Vec<Registered>,
+    path_headers: bool,
     workplace: Workplace,
 }
 
@@ -82,11 +85,15 @@ impl<T: Tool> ErasedTool for T {
         };
         for (permission, path) in T::touches(&args).into_iter().flatten() {
             if !principal.scopes.admits(permission, path) {
-                return Err(format!("{} does not cover {path}", Scope::Files(permission)));
+                return Err(uncovered(permission, path));
             }
         }
         Ok(Ok(Box::new(WithArgs { tool: self, args })))
     }
+}
+
+fn uncovered(permission: Permission, path: &TreePath) -> String {
+    format!("{} does not cover {path}", Scope::Files(permission))
 }
 
 /// What is wrong with arguments quotes them, and they may be as long as a body.
@@ -131,7 +138,14 @@ impl ToolRegistry {
     /// A registry without tools. `max_result_bytes` and `timeout` hold for every call.
     #[must_use]
     pub fn new(lanes: Arc<Lanes>, max_result_bytes: usize, timeout: Duration) -> Self {
-        Self { tools: Vec::new(), workplace: Workplace { lanes, max_result_bytes, timeout } }
+        Self { tools: Vec::new(), path_headers: false, workplace: Workplace { lanes, max_result_bytes, timeout } }
+    }
+
+    /// The tools that are added from now on want their paths repeated in headers, `Mcp-Param-Path` and `Mcp-Param-To`, so
+    /// that gateways can go by them. Clients that do not do that are refused.
+    #[must_use]
+    pub fn with_path_headers(self, path_headers: bool) -> Self {
+        Self { path_headers, ..self }
     }
 
     /// Adds a tool at the end of the list.
@@ -142,11 +156,11 @@ impl ToolRegistry {
     #[must_use]
     pub fn with<T: Tool>(mut self, tool: T) -> Self {
         assert!(self.find(T::SPEC.name).is_none(), "two tools are named {}", T::SPEC.name);
-        let description = ToolDescription {
-            spec: &T::SPEC,
-            input_schema: input_schema::<T::Args>(),
-            output_schema: output_schema::<T::Output>(),
-        };
+        let mut input_schema = input_schema::<T::Args>();
+        if self.path_headers {
+            path_arguments::annotate(T::SPEC.scopes, &mut input_schema);
+        }
+        let description = ToolDescription { spec: &T::SPEC, input_schema, output_schema: output_schema::<T::Output>() };
         let header_params = header_params(&description.input_schema);
         let header_params = header_params.unwrap_or_else(|problem| panic!("the tool {}: {problem}", T::SPEC.name));
         self.tools.push(Registered { description, header_params, tool: Arc::new(tool) });
@@ -182,6 +196,26 @@ impl ToolRegistry {
         let insufficient = |message| Denied::InsufficientScope { needed: spec.scopes.to_vec(), message };
         let call = Arc::clone(&registered.tool).prepare(principal, arguments).map_err(insufficient)?;
         Ok(AuthorizedTool { spec, call, principal: Arc::clone(principal), workplace: self.workplace.clone() })
+    }
+
+    /// May this caller call this tool with these paths? For gateways, which see no more of a call: `path` gives what
+    /// the header `Mcp-Param-…` of this name says.
+    ///
+    /// # Errors
+    /// [`Denied`]. A path that cannot be read is no denial: the call itself fails.
+    pub fn admit(&self, principal: &Principal, name: &str, path: impl Fn(&str) -> Option<String>) -> Result<(), Denied> {
+        let registered = self.find(name).ok_or(Denied::Unknown)?;
+        let scopes = registered.description.spec.scopes;
+        principal.must_hold(scopes, name)?;
+        for argument in PATH_ARGUMENTS {
+            let said = path(&argument.header_name()).and_then(|path| TreePath::parse(&path).ok());
+            if let (Some(path), Some(permission)) = (said, argument.permission(scopes))
+                && !principal.scopes.admits(permission, &path)
+            {
+                return Err(Denied::InsufficientScope { needed: scopes.to_vec(), message: uncovered(permission, &path) });
+            }
+        }
+        Ok(())
     }
 
     fn find(&self, name: &str) -> Option<&Registered> {

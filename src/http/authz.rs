@@ -1,0 +1,88 @@
+//! `/authz`: may this call be made, as far as its headers tell? Gateways ask it before they let a call through: nginx by
+//! `auth_request`, Envoy by `ext_authz`, Traefik by `forwardAuth`, Caddy by `forward_auth`. Each asks in its own way, so the
+//! method and the body do not count. What a gateway lets through is checked again, with all that the body says.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tower::Service;
+
+use super::authenticate::Authenticated;
+use super::challenge::Challenge;
+use super::read_message::{METHOD, NAME, Rejection, decode_sentinel, header};
+use super::{record, respond};
+use crate::auth::{Denied, Principal};
+use crate::mcp::{Features, McpError};
+use crate::metrics::{RequestKind, Requests};
+
+/// Decides on callers who are known. Cheap to clone.
+#[derive(Clone)]
+pub struct Authz {
+    features: Arc<Features>,
+    challenge: Arc<Challenge>,
+    requests: Arc<Requests>,
+}
+
+impl Authz {
+    /// Decides for calls of these features, with the challenges that the endpoint gives.
+    pub(super) fn new(features: Arc<Features>, challenge: Arc<Challenge>, requests: Arc<Requests>) -> Self {
+        Self { features, challenge, requests }
+    }
+
+    fn kind(&self) -> RequestKind {
+        self.requests.kind("authz", None)
+    }
+
+    /// The handshake revisions say in the body what is called: there only the server can tell. So can it of what does not
+    /// exist.
+    fn decide(&self, principal: &Arc<Principal>, headers: &HeaderMap) -> Result<(), McpError> {
+        let said = |name| header(headers, name);
+        let decoded = |label, name| said(name)?.map(|value| decode_sentinel(label, value)).transpose();
+        let (Some(method), Some(name)) = (said(&METHOD)?, decoded("Mcp-Name", &NAME)?) else { return Ok(()) };
+        let (kind, denied) = match method {
+            "tools/call" => {
+                let path = |label: &str| decode_sentinel(label, header(headers, label).ok()??).ok();
+                ("tool", self.features.tools.admit(principal, &name, path))
+            }
+            "prompts/get" => ("prompt", self.features.prompts.authorize(principal, &name, None).map(|_| ())),
+            "resources/read" => ("resource", self.features.resources.authorize(principal, &name).map(|_| ())),
+            _ => return Ok(()),
+        };
+        match denied {
+            Err(Denied::Unknown) | Ok(()) => Ok(()),
+            Err(denied) => Err(McpError::refusal(denied, kind, &name)),
+        }
+    }
+}
+
+impl Service<Authenticated<Body>> for Authz {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Ready<Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Authenticated<Body>) -> Self::Future {
+        record::note_kind(self.kind());
+        let (principal, request) = request.into_parts();
+        let mut response = match self.decide(&principal, request.headers()) {
+            Ok(()) => Response::new(Body::empty()),
+            Err(error) => {
+                let mut response = respond::reject(&Rejection { id: None, modern: true, error }, &self.challenge);
+                // Gateways know 401 and 403. Headers that cannot be read permit nothing.
+                *response.status_mut() = StatusCode::FORBIDDEN;
+                response
+            }
+        };
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        ready(Ok(response))
+    }
+}
