@@ -47,7 +47,7 @@ async fn hold(state: Arc<dyn SharedState>, on_other_replica: Arc<dyn SharedState
     for cursors in [&cursors, &elsewhere, &cursors] {
         let cursor = cursors.open::<Record>(CursorKind::Read, &owner, &handle).await.expect("its owner's");
         assert_eq!((cursor.record.clone(), &cursor.position[..]), (record(), &[0, 1][..]));
-        let next = cursor.at(&[u64::MAX, 7, 0]);
+        let next = cursor.handles.at(&[u64::MAX, 7, 0]);
         let cursor = elsewhere.open::<Record>(CursorKind::Read, &owner, &next).await.expect("its owner's");
         assert_eq!((cursor.record.clone(), &cursor.position[..]), (record(), &[u64::MAX, 7, 0][..]));
     }
@@ -140,7 +140,7 @@ async fn each_page_after_the_first_costs_one_command() {
     let mut handle = cursors.create(CursorKind::Read, &owner, &record(), &[0]).await.expect("a cursor");
     for page in 1..=100 {
         let cursor = cursors.open::<Record>(CursorKind::Read, &owner, &handle).await.expect("its owner's");
-        handle = cursor.at(&[page * 65_536]);
+        handle = cursor.handles.at(&[page * 65_536]);
     }
     assert_eq!(server.all_calls() - before - asking, 1 + 100);
     assert_eq!((server.calls("set") - sets, server.calls("getex") - refreshes), (1, 100));

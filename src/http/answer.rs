@@ -102,7 +102,7 @@ pub(super) async fn answer_in_batch(
             let problem = "this call has to ask through the client, which needs a stream of its own: send it outside of a batch";
             write_error(Some(&id), &McpError::InvalidRequest(problem.to_owned()))
         }
-        outcome => respond::message(&id, version, &endpoint.writer, &outcome),
+        outcome => respond::message(&id, version, &endpoint.writer, outcome),
     })
 }
 
@@ -130,7 +130,7 @@ pub(super) fn finish(
         Err(error) => {
             respond::reject(&Rejection { id: Some(id.clone()), modern: version.is_modern(), error }, &endpoint.challenge)
         }
-        result => respond::json(StatusCode::OK, respond::message(id, version, &endpoint.writer, &result)),
+        result => respond::json(StatusCode::OK, respond::message(id, version, &endpoint.writer, result)),
     }
 }
 
@@ -209,7 +209,7 @@ impl<F: Future<Output = Result<McpResult, McpError>>> Stream for EventStream<F> 
             Poll::Ready(Next::Report(event)) => Poll::Ready(Some(event)),
             Poll::Ready(Next::Result(result)) => {
                 self.running = None;
-                let message = respond::message(&self.id, self.version, &self.writer, &result);
+                let message = respond::message(&self.id, self.version, &self.writer, result);
                 Poll::Ready(Some(sse::event(&message)))
             }
             Poll::Pending => self.keep_alive.poll_tick(cx).map(|_| Some(sse::KEEP_ALIVE)),

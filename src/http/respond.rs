@@ -148,18 +148,18 @@ pub(super) fn message(
     id: &RequestId,
     version: ProtocolVersion,
     writer: &ResultWriter,
-    outcome: &Result<McpResult, McpError>,
+    outcome: Result<McpResult, McpError>,
 ) -> Vec<u8> {
     match outcome {
         Ok(result) => {
-            if let Some(outcome) = Outcome::of_result(result) {
+            if let Some(outcome) = Outcome::of_result(&result) {
                 log::note(outcome);
             }
             writer.write(id, version, result)
         }
         Err(error) => {
-            log::note(Outcome::of_error(error));
-            write_error(Some(id), error)
+            log::note(Outcome::of_error(&error));
+            write_error(Some(id), &error)
         }
     }
 }

@@ -83,12 +83,12 @@ impl ResultWriter {
 
     /// The answer to a request that succeeded.
     #[must_use]
-    pub fn write(&self, id: &RequestId, version: ProtocolVersion, result: &McpResult) -> Vec<u8> {
+    pub fn write(&self, id: &RequestId, version: ProtocolVersion, result: McpResult) -> Vec<u8> {
         let info = &self.info;
         let modern = version.is_modern();
         let titled = version.has_structured_content();
         let caching = modern.then_some(Caching::LIST);
-        let answer = |kind, size, result: &dyn Fn(&mut Vec<u8>)| self.answer(id, modern.then_some(kind), size, result);
+        let answer = |kind, size, result: &mut dyn FnMut(&mut Vec<u8>)| self.answer(id, modern.then_some(kind), size, result);
         match result {
             McpResult::Discover => {
                 let result = DiscoverResult {
@@ -97,7 +97,7 @@ impl ResultWriter {
                     instructions: &info.instructions,
                     caching: Caching::LIST,
                 };
-                answer("complete", 1024, &|out| write_json(out, &result))
+                answer("complete", 1024, &mut |out| write_json(out, &result))
             }
             McpResult::Initialize => {
                 let result = InitializeResult {
@@ -106,20 +106,20 @@ impl ResultWriter {
                     server_info: Implementation::of(info, titled),
                     instructions: &info.instructions,
                 };
-                answer("complete", 1024, &|out| write_json(out, &result))
+                answer("complete", 1024, &mut |out| write_json(out, &result))
             }
             // A stream is answered when it ends, see `Listening::end`.
-            McpResult::Empty | McpResult::Listening(_) => answer("complete", 0, &|out| write_json(out, &Empty {})),
+            McpResult::Empty | McpResult::Listening(_) => answer("complete", 0, &mut |out| write_json(out, &Empty {})),
             McpResult::ListTools(page) => {
                 let tools = page.items.iter().map(|tool| tool.json(titled)).collect::<Vec<_>>();
                 let size = tools.iter().map(|tool| tool.get().len() + 1).sum::<usize>() + 256;
                 let result = ListResult { items: Items::Tools(&tools), next_cursor: page.next_cursor.as_deref(), caching };
-                answer("complete", size, &|out| write_json(out, &result))
+                answer("complete", size, &mut |out| write_json(out, &result))
             }
             McpResult::ListPrompts(page) => {
                 let prompts = page.items.iter().map(|prompt| prompt.json(titled)).collect::<Vec<_>>();
                 let result = ListResult { items: Items::Prompts(&prompts), next_cursor: page.next_cursor.as_deref(), caching };
-                answer("complete", 4096, &|out| write_json(out, &result))
+                answer("complete", 4096, &mut |out| write_json(out, &result))
             }
             McpResult::ListResources(page) => {
                 let untitled = |resource: &Resource| Resource { title: None, ..resource.clone() };
@@ -128,46 +128,50 @@ impl ResultWriter {
                 let caching = modern.then_some(Caching { ttl_ms: 0, ..Caching::LIST });
                 let items = Items::Resources(&resources);
                 let result = ListResult { items, next_cursor: page.next_cursor.as_deref(), caching };
-                answer("complete", 16_384, &|out| write_json(out, &result))
+                answer("complete", 16_384, &mut |out| write_json(out, &result))
             }
             McpResult::ListTemplates(templates) => {
                 let untitled = |template: &ResourceTemplate| ResourceTemplate { title: None, ..template.clone() };
-                let templates = either(templates, titled, untitled);
+                let templates = either(&templates, titled, untitled);
                 let result = ListResult { items: Items::ResourceTemplates(&templates), next_cursor: None, caching };
-                answer("complete", 1024, &|out| write_json(out, &result))
+                answer("complete", 1024, &mut |out| write_json(out, &result))
             }
             McpResult::ReadResource { contents, ttl_ms } => {
                 let size = contents.iter().map(ResourceContents::len).sum::<usize>();
-                let caching = modern.then_some(Caching { ttl_ms: *ttl_ms, ..Caching::LIST });
-                let result = ReadResourceResult { contents, caching };
-                answer("complete", with_escapes(size), &|out| write_json(out, &result))
+                let caching = modern.then_some(Caching { ttl_ms, ..Caching::LIST });
+                let result = ReadResourceResult { contents: &contents, caching };
+                answer("complete", with_escapes(size), &mut |out| write_json(out, &result))
             }
             McpResult::GetPrompt(prompt) => {
                 let unlinked =
                     |message: &PromptMessage| PromptMessage { content: message.content.without_link(), ..message.clone() };
                 let messages = either(&prompt.messages, version.has_resource_links(), unlinked);
                 let result = GetPromptResult { description: prompt.description.as_deref(), messages: &messages };
-                answer("complete", 4096, &|out| write_json(out, &result))
+                answer("complete", 4096, &mut |out| write_json(out, &result))
             }
-            McpResult::Complete(completion) => answer("complete", 1024, &|out| write_json(out, &CompleteResult { completion })),
+            McpResult::Complete(completion) => {
+                answer("complete", 1024, &mut |out| write_json(out, &CompleteResult { completion: &completion }))
+            }
             McpResult::CallTool(result) => {
-                let content = either(&result.content, version.has_resource_links(), Content::without_link);
-                let structured = result.structured.as_deref().filter(|_| titled);
-                let result = CallToolResult { content: &content, structured, is_error: result.error.is_some() };
-                answer("complete", result.size(), &|out| result.write(out))
+                let mut result = CallToolResult::of(result);
+                if !version.has_resource_links() {
+                    result.content = result.content.iter().map(Content::without_link).collect();
+                }
+                result.structured = result.structured.filter(|_| titled);
+                answer("complete", result.size(), &mut |out| result.write(out))
             }
-            McpResult::CreateTask(task) => answer("task", 512, &|out| write_json(out, &task.view())),
-            McpResult::GetTask(task) => answer("complete", 4096, &|out| write_json(out, &task.view())),
+            McpResult::CreateTask(task) => answer("task", 512, &mut |out| write_json(out, &task.view())),
+            McpResult::GetTask(task) => answer("complete", 4096, &mut |out| write_json(out, &task.view())),
             McpResult::InputRequired { questions, state, .. } => {
-                let result = InputRequiredResult { input_requests: questions, request_state: state.as_deref() };
-                answer("input_required", 4096, &|out| write_json(out, &result))
+                let result = InputRequiredResult { input_requests: &questions, request_state: state.as_deref() };
+                answer("input_required", 4096, &mut |out| write_json(out, &result))
             }
         }
     }
 
     /// A whole message around a result, which `write_result` writes as an object of about `size` bytes. In 2026-07-28 the
     /// result is of a `kind`.
-    fn answer(&self, id: &RequestId, kind: Option<&str>, size: usize, write_result: &dyn Fn(&mut Vec<u8>)) -> Vec<u8> {
+    fn answer(&self, id: &RequestId, kind: Option<&str>, size: usize, write_result: &mut dyn FnMut(&mut Vec<u8>)) -> Vec<u8> {
         let id = id.as_json();
         let mut out = Vec::with_capacity(size + id.len() + self.meta.len() + 128);
         for part in ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"result\":"] {
@@ -190,7 +194,7 @@ impl ResultWriter {
 
 /// Goes on with the object that `out` ends in, which has members already: adds those of the object that `write_object`
 /// writes, and closes it.
-fn write_members(out: &mut Vec<u8>, write_object: &dyn Fn(&mut Vec<u8>)) {
+fn write_members(out: &mut Vec<u8>, write_object: &mut dyn FnMut(&mut Vec<u8>)) {
     let start = out.len();
     write_object(out);
     if out.len() == start + "{}".len() {
@@ -202,10 +206,9 @@ fn write_members(out: &mut Vec<u8>, write_object: &dyn Fn(&mut Vec<u8>)) {
 
 /// A tool's result as it stands in a completed task.
 pub(super) fn tool_result_json(result: &ToolResult) -> Box<RawValue> {
-    let structured = result.structured.as_deref();
-    let result = CallToolResult { content: &result.content, structured, is_error: result.error.is_some() };
+    let mut result = CallToolResult::of(result.clone());
     let mut out = b"{\"resultType\":\"complete\"".to_vec();
-    write_members(&mut out, &|out| result.write(out));
+    write_members(&mut out, &mut |out| result.write(out));
     #[expect(clippy::expect_used, reason = "what was written is JSON, which is UTF-8")]
     let text = String::from_utf8(out).expect("JSON is UTF-8");
     #[expect(clippy::expect_used, reason = "an object was written")]
@@ -403,23 +406,31 @@ struct InputRequiredResult<'a> {
 }
 
 /// A tool's result, as the revision has it.
-struct CallToolResult<'a> {
-    content: &'a [Content],
-    structured: Option<&'a RawValue>,
+struct CallToolResult {
+    content: Vec<Content>,
+    structured: Option<Box<RawValue>>,
     is_error: bool,
 }
 
-impl CallToolResult<'_> {
-    /// About how many bytes it takes.
-    fn size(&self) -> usize {
-        with_escapes(self.content.iter().map(Content::len).sum()) + self.structured.map_or(0, |structured| structured.get().len())
+impl CallToolResult {
+    fn of(result: ToolResult) -> Self {
+        Self { content: result.content, structured: result.structured, is_error: result.error.is_some() }
     }
 
-    /// By hand, because the texts are most of nearly every answer: escaping them with SIMD takes a tenth of the
-    /// instructions that serde_json takes for a page of a file.
-    fn write(&self, out: &mut Vec<u8>) {
+    /// About how many bytes it takes, without a text that brings a buffer of its own.
+    fn size(&self) -> usize {
+        let content = self.content.iter().map(|content| match content {
+            Content::Text { text } if text.has_buffer() => 0,
+            content => content.len(),
+        });
+        with_escapes(content.sum()) + self.structured.as_deref().map_or(0, |structured| structured.get().len())
+    }
+
+    /// Writes it, once: its texts are given away. By hand, because the texts are most of nearly every answer: escaping them
+    /// with SIMD takes a tenth of the instructions that serde_json takes for a page of a file.
+    fn write(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"content\":[");
-        for (index, content) in self.content.iter().enumerate() {
+        for (index, content) in self.content.drain(..).enumerate() {
             if index > 0 {
                 out.push(b',');
             }
@@ -429,11 +440,11 @@ impl CallToolResult<'_> {
                     text.write_json(out);
                     out.push(b'}');
                 }
-                other => write_json(out, other),
+                other => write_json(out, &other),
             }
         }
         out.push(b']');
-        if let Some(structured) = self.structured {
+        if let Some(structured) = &self.structured {
             out.extend_from_slice(b",\"structuredContent\":");
             out.extend_from_slice(structured.get().as_bytes());
         }

@@ -259,7 +259,7 @@ impl Calls {
     /// The call is over: its response goes out, once, whoever else may have run it.
     async fn finish(&self, held: Held, outcome: Result<McpResult, McpError>) -> Result<(), StateError> {
         let response = match outcome {
-            Ok(result) => self.0.writer.write(&held.request, held.session.version, &result),
+            Ok(result) => self.0.writer.write(&held.request, held.session.version, result),
             Err(error) => write_error(Some(&held.request), &error),
         };
         let last = Event::Last(response.into());
