@@ -123,7 +123,8 @@ fn without_end(text: &str, excess: usize) -> usize {
         left = left.saturating_sub(usize::from(json_len(byte)));
         more
     });
-    text.floor_char_boundary(end - taken.count())
+    let end = end - taken.count();
+    (0..=end).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0)
 }
 
 /// The longest beginning of `text` that takes at most `room` bytes inside a JSON string.

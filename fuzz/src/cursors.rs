@@ -52,7 +52,7 @@ impl World {
             assert!(open(&self.stranger).is_err(), "{text:?} opens for a stranger");
             let Ok(cursor) = open(&self.owner) else { continue };
             assert_eq!((kind, cursor.record.as_str()), (CursorKind::Read, RECORD), "{text:?}");
-            assert_eq!(cursor.at(&cursor.position), text, "one position has one spelling");
+            assert_eq!(cursor.handles.at(&cursor.position), text, "one position has one spelling");
         }
     }
 }
