@@ -42,6 +42,10 @@ impl World {
         Self { server, root, _folder: folder }
     }
 
+    pub(crate) fn url(&self) -> String {
+        self.server.url()
+    }
+
     /// Writes files, and the folders above them.
     pub(crate) fn plant(&self, files: &[(&str, &str)]) {
         for (path, content) in files {
