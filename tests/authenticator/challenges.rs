@@ -12,6 +12,7 @@ use pressmark::auth::{AuthConfig, Authenticator, Permission, Scope};
 use pressmark::http::authenticate::{AuthenticateLayer, Authenticated};
 use pressmark::http::challenge::Challenge;
 use pressmark::http::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
+use pressmark::metrics::Metrics;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -25,7 +26,7 @@ const PLACE: &str = r#"resource_metadata="https://files.example.com/.well-known/
 /// name and with every header it got.
 async fn send(authenticator: &Arc<Authenticator>, authorization: &[&[u8]]) -> (StatusCode, HeaderMap, String) {
     let resource = ProtectedResource::new(PUBLIC_URL, authenticator.issuer());
-    let service = AuthenticateLayer::new(Arc::clone(authenticator), &resource).layer(service_fn(
+    let service = AuthenticateLayer::new(Arc::clone(authenticator), &resource, Metrics::new().auth_failures()).layer(service_fn(
         |request: Authenticated<Body>| async move {
             let (principal, request) = request.into_parts();
             let principal = &principal.subject;

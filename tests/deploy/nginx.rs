@@ -2,14 +2,16 @@
 
 use std::sync::atomic::Ordering;
 
-use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::replicas::{Replicas, StandIn, TOKEN, start_breaking};
 use crate::support::client::{LEGACY, McpClient};
 use crate::support::nginx::{Nginx, Site, copy_configuration};
 use crate::support::process::free_port;
+use crate::support::server::Pressmark;
+use crate::support::tokens::{ED, jwks, now};
 use crate::{replaced, succeeds};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,6 +126,57 @@ async fn what_a_token_does_not_allow_reaches_no_replica() {
     drop(good);
     let reply = client.call_tool("read_file", json!({})).await;
     assert_eq!((reply.status, reply.error_code()), (StatusCode::SERVICE_UNAVAILABLE, 503), "{}", reply.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_pressmark_does_not_allow_does_not_reach_it() {
+    const ISSUER: &str = "https://issuer.example.com";
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (served, keys) = (folder.path().join("served"), folder.path().join("keys.json"));
+    for part in ["a", "b"] {
+        std::fs::create_dir_all(served.join(part)).expect("a folder can be made");
+        std::fs::write(served.join(part).join("x"), part).expect("a file can be written");
+    }
+    std::fs::write(&keys, jwks(&[&ED]).to_string()).expect("a file can be written");
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let path = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
+    let options = ["--jwt-issuer", ISSUER, "--public-url", "https://mcp.example.com", "--path-headers", "--metrics-listen"];
+    let server = Pressmark::start(&[&[&*path(&served), "--jwks-file", &*path(&keys)], &options[..], &[&*metrics]].concat());
+    let nginx = Nginx::start_at(&Site { replicas: &[server.port()], limits: false, server: "include authz.conf;" });
+    // Bodies of requests: `/authz` gets none.
+    let received = async || {
+        let text = reqwest::get(format!("http://{metrics}/metrics")).await.expect("an answer").text().await.expect("a body");
+        let line = text.lines().find_map(|line| line.strip_prefix("pressmark_received_bytes_total "));
+        line.expect("counted").parse::<f64>().expect("a number")
+    };
+    let caller = |scope: &str| {
+        let audience = "https://mcp.example.com/mcp";
+        let claims = json!({"iss": ISSUER, "aud": audience, "sub": "alice", "exp": now() + 600, "scope": scope});
+        McpClient::modern(&nginx.url(), Some(&ED.sign(&claims)))
+    };
+    let call = async |client: &McpClient, tool: &str, path: &'static str| {
+        let message = client.message("tools/call", json!({"name": tool, "arguments": {"path": path}}));
+        let mut headers = client.headers(&message);
+        headers.insert("mcp-param-path", HeaderValue::from_static(path));
+        client.post(&headers, message.to_string()).await
+    };
+    let reader = caller("files:read:/a/**");
+    for (client, tool, path, status) in [
+        (&McpClient::modern(&nginx.url(), None), "read_file", "/a/x", 401),
+        (&McpClient::modern(&nginx.url(), Some("no-token")), "read_file", "/a/x", 401),
+        (&reader, "delete_file", "/a/x", 403),
+        (&reader, "read_file", "/b/x", 403),
+    ] {
+        let reply = call(client, tool, path).await;
+        assert_eq!(reply.status, status, "{tool} of {path}: {}", reply.text);
+        let challenge = reply.headers[WWW_AUTHENTICATE].to_str().expect("ASCII");
+        let place =
+            r#"Bearer resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp", scope="files:"#;
+        assert!(challenge.starts_with(place), "{challenge}");
+    }
+    assert_eq!(received().await, 0.0, "none of them reached the server");
+    assert_eq!(call(&reader, "read_file", "/a/x").await.content(0), "a");
+    assert!(received().await > 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

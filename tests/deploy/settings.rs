@@ -8,8 +8,6 @@ use serde_json::Value;
 use crate::support::server::run_pressmark;
 use crate::{deploy, shipped, succeeds, tool};
 
-/// Settings that the manifests are ready for before the server is; they stand here only as long as `serve --help` lacks them.
-const AWAITED: [&str; 1] = ["PRESSMARK_METRICS_LISTEN"];
 /// `PRESSMARK_…` stands for all of them.
 const ANY: &str = "PRESSMARK_";
 
@@ -21,7 +19,7 @@ fn settings_exist() {
     assert!(known.contains("PRESSMARK_LISTEN"), "{help}");
     let mut seen = 0;
     for (file, text) in files(&deploy("")) {
-        for name in names(&text).filter(|name| *name != ANY && !AWAITED.contains(name)) {
+        for name in names(&text).filter(|name| *name != ANY) {
             assert!(known.contains(name), "{file} names {name}, which is no setting");
             seen += 1;
         }

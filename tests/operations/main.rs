@@ -109,6 +109,34 @@ fn a_kept_connection_is_good_for_one_more_request_after_sigterm() {
     }
 }
 
+/// One worker is a runtime of another kind.
+#[tokio::test]
+async fn one_worker_does_all_that_many_do() {
+    let folder = folder();
+    std::fs::write(folder.path().join("long.txt"), "a line of text\n".repeat(50_000)).expect("a file can be written");
+    let redis = support::redis::RedisServer::start();
+    let mut server = Pressmark::start(&[path(&folder), "--dev-token", TOKEN, "--state", &redis.url(), "--workers", "1"]);
+    let client = McpClient::modern(&server.url(), Some(TOKEN));
+    let mut stream =
+        client.open("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": ["file:///hello.txt"]}})).await;
+    stream.next().await.expect("the acknowledgement");
+    let calls = (0..16).map(|_| async {
+        let first = client.call_tool("read_file", json!({"path": "/long.txt"})).await;
+        let cursor = first.structured()["next_cursor"].as_str().expect("there is more").to_owned();
+        let (next, found) = tokio::join!(
+            client.call_tool("read_file", json!({"cursor": cursor})),
+            client.call_tool("search_text", json!({"pattern": "hello"})),
+        );
+        assert!(next.content(0).contains("a line of text") && found.content(0).contains("hello"), "{}", found.text);
+    });
+    futures_util::future::join_all(calls).await;
+    client.call_tool("write_file", json!({"path": "/hello.txt", "content": "changed\n"})).await;
+    let told = tokio::time::timeout(Duration::from_secs(10), stream.next()).await.expect("in time").expect("an event");
+    assert_eq!(told["method"], "notifications/resources/updated", "{told}");
+    server.terminate();
+    assert!(server.wait(Duration::from_secs(10)).success());
+}
+
 /// An answer with its body, whose length its head says.
 fn read_answer(stream: &mut std::net::TcpStream) -> String {
     let (mut answer, mut buffer) = (String::new(), [0; 65_536]);
