@@ -130,7 +130,10 @@ async fn one_worker_does_all_that_many_do() {
         assert!(next.content(0).contains("a line of text") && found.content(0).contains("hello"), "{}", found.text);
     });
     futures_util::future::join_all(calls).await;
-    client.call_tool("write_file", json!({"path": "/hello.txt", "content": "changed\n"})).await;
+    let changed = client
+        .call_tool("edit_file", json!({"path": "/hello.txt", "edits": [{"old_text": "hello", "new_text": "changed"}]}))
+        .await;
+    assert!(!changed.is_tool_error(), "{}", changed.text);
     let told = tokio::time::timeout(Duration::from_secs(10), stream.next()).await.expect("in time").expect("an event");
     assert_eq!(told["method"], "notifications/resources/updated", "{told}");
     server.terminate();
