@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counted::counted;
 use super::write_file::yes;
-use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
+use super::{Effect, PathArgument, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Interrupted, Lane, Progress, Reports};
 use crate::files::{TransferOptions, Tree, Version, View};
@@ -76,6 +76,7 @@ impl Tool for CopyFile {
         example: r#"{"from": "/docs/guide.md", "to": "/archive/guide.md"}"#,
         ..ToolSpec::DEFAULT
     };
+    const PATHS: &[PathArgument] = &[PathArgument::from(Permission::Read), PathArgument::to(Permission::Write)];
     type Args = CopyFileArgs;
     type Output = CopyFileOutput;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
+use super::{Effect, PathArgument, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Interrupted, Lane};
 use crate::files::{Tree, View};
@@ -54,6 +54,7 @@ impl Tool for CreateDirectory {
         example: r#"{"path": "/docs/2026"}"#,
         ..ToolSpec::DEFAULT
     };
+    const PATHS: &[PathArgument] = &[PathArgument::path(Permission::Write)];
     type Args = CreateDirectoryArgs;
     type Output = CreateDirectoryOutput;
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::counted::counted;
-use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
+use super::{Effect, PathArgument, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Elicitation, Interrupted, Lane, ToolError, ToolErrorKind};
 use crate::files::{FileError, Removed, Tree, Version, View};
@@ -65,6 +65,7 @@ impl Tool for DeleteFile {
         example: r#"{"path": "/drafts/old.md"}"#,
         ..ToolSpec::DEFAULT
     };
+    const PATHS: &[PathArgument] = &[PathArgument::path(Permission::Delete)];
     type Args = DeleteFileArgs;
     type Output = DeleteFileOutput;
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::counted::counted;
-use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
+use super::{Effect, PathArgument, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Content, Interrupted, Lane, ToolError, ToolErrorKind};
 use crate::files::{Edit, EditError, EditFileError, EditOptions, EditedFile, Tree, Version, View};
@@ -85,6 +85,7 @@ impl Tool for EditFile {
         example: r#"{"path": "/src/main.rs", "edits": [{"old_text": "let limit = 10;", "new_text": "let limit = 20;"}]}"#,
         ..ToolSpec::DEFAULT
     };
+    const PATHS: &[PathArgument] = &[PathArgument::path(Permission::Write)];
     type Args = EditFileArgs;
     type Output = EditFileOutput;
 

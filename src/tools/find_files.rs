@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listing::{EntryPage, Listed, ListedEntry, Order, Position, Take, list};
 use super::paging::{Budget, Pages, number, one_line, page_text};
-use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
+use super::{Effect, PathArgument, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Interrupted, Lane, ToolError};
 use crate::files::{FileKind, Tree, View, Walk, WalkFrom, WalkOptions, Walked};
@@ -106,6 +106,7 @@ impl Tool for FindFiles {
         example: r#"{"glob": "**/*.md", "path": "/docs"}"#,
         ..ToolSpec::DEFAULT
     };
+    const PATHS: &[PathArgument] = &[PathArgument::path(Permission::Read)];
     type Args = FindFilesArgs;
     type Output = EntryPage;
 

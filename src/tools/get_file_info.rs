@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counted::counted;
 use super::json_len::json_len;
-use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
+use super::{Effect, PathArgument, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, CancelFlag, Interrupted, Lane, ToolError, ToolErrorKind};
 use crate::files::{Encoding, FileError, FileKind, FileMetadata, Reader, Tree, Version, View, media_type, rfc3339};
@@ -95,6 +95,7 @@ impl Tool for GetFileInfo {
         example: r#"{"path": "/docs/guide.md"}"#,
         ..ToolSpec::DEFAULT
     };
+    const PATHS: &[PathArgument] = &[PathArgument::path(Permission::Read)];
     type Args = GetFileInfoArgs;
     type Output = GetFileInfoOutput;
 

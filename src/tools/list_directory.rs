@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listing::{EntryPage, Listed, ListedEntry, Order, Position, Take, list};
 use super::paging::{Budget, Pages, number, one_line, page_text};
-use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
+use super::{Effect, PathArgument, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Interrupted, Lane, ToolError};
 use crate::files::{FileKind, Folder, Tree, View, Walk, WalkFrom, WalkOptions};
@@ -87,6 +87,7 @@ impl Tool for ListDirectory {
         example: r#"{"path": "/docs", "depth": 2}"#,
         ..ToolSpec::DEFAULT
     };
+    const PATHS: &[PathArgument] = &[PathArgument::path(Permission::Read)];
     type Args = ListDirectoryArgs;
     type Output = EntryPage;
 

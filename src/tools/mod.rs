@@ -37,6 +37,7 @@ pub use list_directory::ListDirectory;
 pub use move_file::{MoveFile, MoveFileArgs, MoveFileOutput};
 pub use output::{ToolOutput, ToolResult};
 pub(crate) use paging::one_line;
+pub use path_arguments::PathArgument;
 pub use read_file::{ReadFile, ReadFileArgs, ReadFileForm, ReadFileOutput, Shown};
 pub use registry::{AuthorizedTool, ToolDescription, ToolRegistry};
 pub use search_text::SearchText;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::copy_file::report_bytes;
 use super::write_file::yes;
-use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
+use super::{Effect, PathArgument, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Interrupted, Lane};
 use crate::files::{TransferOptions, Tree, Version, View};
@@ -73,6 +73,7 @@ impl Tool for MoveFile {
         example: r#"{"from": "/drafts/guide.md", "to": "/docs/guide.md"}"#,
         ..ToolSpec::DEFAULT
     };
+    const PATHS: &[PathArgument] = &[PathArgument::from(Permission::Write), PathArgument::to(Permission::Write)];
     type Args = MoveFileArgs;
     type Output = MoveFileOutput;
 

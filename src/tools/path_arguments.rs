@@ -1,46 +1,48 @@
-//! The arguments of tools on files that are paths, as gateways see them: repeated in headers.
+//! The arguments of tools that are paths, as gateways see them: repeated in headers.
 
 use serde_json::Value;
 
 use super::header_param::ANNOTATION;
-use crate::auth::{Permission, Scope};
+use crate::auth::Permission;
 
-/// An argument that is a path in every tool that has one of this name and needs a permission on files.
-pub(super) struct PathArgument {
-    names: &'static [&'static str],
+/// An argument that is a path, and the permission that it needs: what [`Tool::touches`](super::Tool::touches) says of a call,
+/// said of all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct PathArgument {
+    /// The argument's name.
+    pub argument: &'static str,
     /// What follows `Mcp-Param-` in the name of its header.
-    header: &'static str,
-    /// Which of the tool's permissions on files it needs.
-    permission: fn(&mut dyn DoubleEndedIterator<Item = Permission>) -> Option<Permission>,
+    pub header: &'static str,
+    /// What the caller must be allowed to do there.
+    pub permission: Permission,
 }
-
-/// Where a tool has two, what it takes comes first, in its arguments as in its scopes.
-pub(super) const PATH_ARGUMENTS: [PathArgument; 2] = [
-    PathArgument { names: &["path", "from"], header: "Path", permission: |permissions| permissions.next() },
-    PathArgument { names: &["to"], header: "To", permission: |permissions| permissions.next_back() },
-];
 
 impl PathArgument {
-    pub(super) fn header_name(&self) -> String {
-        format!("Mcp-Param-{}", self.header)
+    /// The argument `path`, in the header `Mcp-Param-Path`.
+    #[must_use]
+    pub const fn path(permission: Permission) -> Self {
+        Self { argument: "path", header: "Path", permission }
     }
 
-    /// The permission that it needs in a tool with these scopes; `None` when the tool needs none on files.
-    pub(super) fn permission(&self, scopes: &[Scope]) -> Option<Permission> {
-        (self.permission)(&mut scopes.iter().filter_map(|scope| match scope {
-            Scope::Files(permission) => Some(*permission),
-            Scope::Named(_) => None,
-        }))
+    /// The argument `from` of a tool with two paths, in the same header.
+    #[must_use]
+    pub const fn from(permission: Permission) -> Self {
+        Self { argument: "from", header: "Path", permission }
+    }
+
+    /// The argument `to`, in the header `Mcp-Param-To`.
+    #[must_use]
+    pub const fn to(permission: Permission) -> Self {
+        Self { argument: "to", header: "To", permission }
     }
 }
 
-/// Marks the paths in the schema of a tool with these scopes, so that clients repeat them in headers.
-pub(super) fn annotate(scopes: &[Scope], schema: &mut Value) {
-    for argument in PATH_ARGUMENTS.iter().filter(|argument| argument.permission(scopes).is_some()) {
-        for name in argument.names {
-            if let Some(Value::Object(property)) = schema.get_mut("properties").and_then(|properties| properties.get_mut(*name)) {
-                property.insert(ANNOTATION.to_owned(), argument.header.into());
-            }
+/// Marks the paths in the schema of a tool, so that clients repeat them in headers.
+pub(super) fn annotate(paths: &[PathArgument], schema: &mut Value) {
+    for path in paths {
+        let property = schema.get_mut("properties").and_then(|properties| properties.get_mut(path.argument));
+        if let Some(Value::Object(property)) = property {
+            property.insert(ANNOTATION.to_owned(), path.header.into());
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::output::{ReadFileOutput, Shown};
 use self::page::{From, Page, Record, Request};
-use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
+use super::{Effect, PathArgument, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Interrupted, Lane, ToolError};
 use crate::files::{Position, Tree, View};
@@ -128,6 +128,7 @@ impl Tool for ReadFile {
         example: r#"{"path": "/docs/guide.md", "offset": 1, "limit": 200}, or {"cursor": "…"}"#,
         ..ToolSpec::DEFAULT
     };
+    const PATHS: &[PathArgument] = &[PathArgument::path(Permission::Read)];
     type Args = ReadFileArgs;
     type Output = ReadFileOutput;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::Either;
 
 use super::header_param::header_params;
-use super::path_arguments::{self, PATH_ARGUMENTS};
+use super::path_arguments::{PathArgument, annotate};
 use super::schema::{input_schema, output_schema};
 use super::{Effect, HeaderParam, HeaderParams, Tool, ToolOutput, ToolResult, ToolSpec};
 use crate::auth::{Denied, Permission, Principal, Scope};
@@ -24,6 +24,7 @@ pub struct ToolRegistry {
 struct Registered {
     description: ToolDescription,
     header_params: Vec<HeaderParam>,
+    paths: &'static [PathArgument],
     tool: Arc<dyn ErasedTool>,
 }
 
@@ -158,12 +159,12 @@ impl ToolRegistry {
         assert!(self.find(T::SPEC.name).is_none(), "two tools are named {}", T::SPEC.name);
         let mut input_schema = input_schema::<T::Args>();
         if self.path_headers {
-            path_arguments::annotate(T::SPEC.scopes, &mut input_schema);
+            annotate(T::PATHS, &mut input_schema);
         }
         let description = ToolDescription { spec: &T::SPEC, input_schema, output_schema: output_schema::<T::Output>() };
         let header_params = header_params(&description.input_schema);
         let header_params = header_params.unwrap_or_else(|problem| panic!("the tool {}: {problem}", T::SPEC.name));
-        self.tools.push(Registered { description, header_params, tool: Arc::new(tool) });
+        self.tools.push(Registered { description, header_params, paths: T::PATHS, tool: Arc::new(tool) });
         self
     }
 
@@ -207,12 +208,10 @@ impl ToolRegistry {
         let registered = self.find(name).ok_or(Denied::Unknown)?;
         let scopes = registered.description.spec.scopes;
         principal.must_hold(scopes, name)?;
-        for argument in PATH_ARGUMENTS {
-            let said = path(&argument.header_name()).and_then(|path| TreePath::parse(&path).ok());
-            if let (Some(path), Some(permission)) = (said, argument.permission(scopes))
-                && !principal.scopes.admits(permission, &path)
-            {
-                return Err(Denied::InsufficientScope { needed: scopes.to_vec(), message: uncovered(permission, &path) });
+        for PathArgument { header, permission, .. } in registered.paths {
+            let said = path(&format!("Mcp-Param-{header}")).and_then(|path| TreePath::parse(&path).ok());
+            if let Some(path) = said.filter(|path| !principal.scopes.admits(*permission, path)) {
+                return Err(Denied::InsufficientScope { needed: scopes.to_vec(), message: uncovered(*permission, &path) });
             }
         }
         Ok(())

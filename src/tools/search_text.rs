@@ -12,7 +12,7 @@ use self::page::{Position, SearchPage, SearchResults};
 use self::run::Search;
 use super::counted::counted;
 use super::paging::{Budget, Pages, number, page_text};
-use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
+use super::{Effect, PathArgument, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Interrupted, Lane, ToolError, ToolErrorKind};
 use crate::files::{Tree, View};
@@ -128,6 +128,7 @@ impl Tool for SearchText {
         example: r#"{"pattern": "fn main", "literal": true, "path": "/src", "mode": "lines", "context": 2}"#,
         ..ToolSpec::DEFAULT
     };
+    const PATHS: &[PathArgument] = &[PathArgument::path(Permission::Read)];
     type Args = SearchTextArgs;
     type Output = SearchResults;
 

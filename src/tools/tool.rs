@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ToolOutput;
+use super::{PathArgument, ToolOutput};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Interrupted, Lane};
 use crate::path::TreePath;
@@ -16,6 +16,8 @@ use crate::path::TreePath;
 pub trait Tool: Send + Sync + 'static {
     /// Name, description, scopes and behaviour: everything that is declared once and derived from everywhere.
     const SPEC: ToolSpec;
+    /// The arguments that are paths. With `--path-headers` clients repeat them in headers, and gateways can go by them.
+    const PATHS: &[PathArgument] = &[];
     /// The arguments. Derive with `#[serde(deny_unknown_fields)]`, so that a misspelt argument is an error that names it.
     type Args: DeserializeOwned + JsonSchema + Send + Sync + 'static;
     /// The machine-readable result: it becomes `structuredContent`, and its schema `outputSchema`.

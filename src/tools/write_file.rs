@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::counted::counted;
-use super::{Effect, Tool, ToolOutput, ToolSpec, Touches};
+use super::{Effect, PathArgument, Tool, ToolOutput, ToolSpec, Touches};
 use crate::auth::{Permission, Scope};
 use crate::call::{CallContext, Interrupted, Lane, ToolError};
 use crate::files::{Condition, Tree, Version, View};
@@ -95,6 +95,7 @@ impl Tool for WriteFile {
         example: r##"{"path": "/docs/guide.md", "content": "# Guide\n"}"##,
         ..ToolSpec::DEFAULT
     };
+    const PATHS: &[PathArgument] = &[PathArgument::path(Permission::Write)];
     type Args = WriteFileArgs;
     type Output = WriteFileOutput;
 
