@@ -15,11 +15,11 @@ use tower::Service;
 
 use super::authenticate::Authenticated;
 use super::challenge::Challenge;
-use super::read_message::{METHOD, NAME, Rejection, decode_sentinel, header};
+use super::read_message::{METHOD, Rejection, decode_sentinel, header};
 use super::{record, respond};
 use crate::auth::{Denied, Principal};
 use crate::mcp::{Features, McpError};
-use crate::metrics::{RequestKind, Requests};
+use crate::metrics::Requests;
 
 /// Decides on callers who are known. Cheap to clone.
 #[derive(Clone)]
@@ -35,20 +35,18 @@ impl Authz {
         Self { features, challenge, requests }
     }
 
-    fn kind(&self) -> RequestKind {
-        self.requests.kind("authz", None)
-    }
-
     /// The handshake revisions say in the body what is called: there only the server can tell. So can it of what does not
     /// exist.
     fn decide(&self, principal: &Arc<Principal>, headers: &HeaderMap) -> Result<(), McpError> {
-        let said = |name| header(headers, name);
-        let decoded = |label, name| said(name)?.map(|value| decode_sentinel(label, value)).transpose();
-        let (Some(method), Some(name)) = (said(&METHOD)?, decoded("Mcp-Name", &NAME)?) else { return Ok(()) };
+        let decoded = |label: &str| header(headers, label)?.map(|value| decode_sentinel(label, value)).transpose();
+        let (Some(method), Some(name)) = (header(headers, &METHOD)?, decoded("Mcp-Name")?) else { return Ok(()) };
         let (kind, denied) = match method {
             "tools/call" => {
-                let path = |label: &str| decode_sentinel(label, header(headers, label).ok()??).ok();
-                ("tool", self.features.tools.admit(principal, &name, path))
+                let mut paths = Vec::new();
+                for argument in self.features.tools.path_arguments(&name) {
+                    paths.extend(decoded(&argument.header_name())?.map(|path| (argument.permission, path)));
+                }
+                ("tool", self.features.tools.admit(principal, &name, &paths))
             }
             "prompts/get" => ("prompt", self.features.prompts.authorize(principal, &name, None).map(|_| ())),
             "resources/read" => ("resource", self.features.resources.authorize(principal, &name).map(|_| ())),
@@ -71,7 +69,7 @@ impl Service<Authenticated<Body>> for Authz {
     }
 
     fn call(&mut self, request: Authenticated<Body>) -> Self::Future {
-        record::note_kind(self.kind());
+        record::note_kind(self.requests.kind("authz", None));
         let (principal, request) = request.into_parts();
         let mut response = match self.decide(&principal, request.headers()) {
             Ok(()) => Response::new(Body::empty()),

@@ -20,7 +20,7 @@ use crate::tools::HeaderParams;
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 pub(super) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// Messages in one batch, at most.
 const MAX_BATCH: usize = 64;
 

@@ -35,6 +35,12 @@ impl PathArgument {
     pub const fn to(permission: Permission) -> Self {
         Self { argument: "to", header: "To", permission }
     }
+
+    /// The whole name of its header.
+    #[must_use]
+    pub fn header_name(&self) -> String {
+        format!("Mcp-Param-{}", self.header)
+    }
 }
 
 /// Marks the paths in the schema of a tool, so that clients repeat them in headers.

@@ -199,18 +199,23 @@ impl ToolRegistry {
         Ok(AuthorizedTool { spec, call, principal: Arc::clone(principal), workplace: self.workplace.clone() })
     }
 
-    /// May this caller call this tool with these paths? For gateways, which see no more of a call: `path` gives what
-    /// the header `Mcp-Param-…` of this name says.
+    /// The arguments of this tool that are paths; none when there is no such tool.
+    #[must_use]
+    pub fn path_arguments(&self, name: &str) -> &'static [PathArgument] {
+        self.find(name).map_or(&[], |registered| registered.paths)
+    }
+
+    /// May this caller call this tool with these paths, each with the permission that it needs? For gateways, which see no more
+    /// of a call.
     ///
     /// # Errors
-    /// [`Denied`]. A path that cannot be read is no denial: the call itself fails.
-    pub fn admit(&self, principal: &Principal, name: &str, path: impl Fn(&str) -> Option<String>) -> Result<(), Denied> {
-        let registered = self.find(name).ok_or(Denied::Unknown)?;
-        let scopes = registered.description.spec.scopes;
+    /// [`Denied`]. Text that is no path is no denial: the call itself fails.
+    pub fn admit(&self, principal: &Principal, name: &str, paths: &[(Permission, String)]) -> Result<(), Denied> {
+        let scopes = self.find(name).ok_or(Denied::Unknown)?.description.spec.scopes;
         principal.must_hold(scopes, name)?;
-        for PathArgument { header, permission, .. } in registered.paths {
-            let said = path(&format!("Mcp-Param-{header}")).and_then(|path| TreePath::parse(&path).ok());
-            if let Some(path) = said.filter(|path| !principal.scopes.admits(*permission, path)) {
+        for (permission, path) in paths {
+            let path = TreePath::parse(path).ok();
+            if let Some(path) = path.filter(|path| !principal.scopes.admits(*permission, path)) {
                 return Err(Denied::InsufficientScope { needed: scopes.to_vec(), message: uncovered(*permission, &path) });
             }
         }

@@ -18,6 +18,13 @@ fn headers(client: &McpClient, tool: &str, arguments: &Value) -> (HeaderMap, Val
     (headers, message)
 }
 
+/// A call that names a path twice, both within what the caller may read.
+fn headers_of_two_paths(client: &McpClient) -> HeaderMap {
+    let (mut headers, _) = headers(client, "read_file", &json!({"path": "/a/x"}));
+    headers.append("mcp-param-path", HeaderValue::from_static("/a/x"));
+    headers
+}
+
 async fn ask(world: &World, method: Method, headers: HeaderMap) -> Reply {
     let request = reqwest::Client::new().request(method, format!("{}/authz", world.url())).headers(headers);
     Reply::read(request.send().await.expect("an answer")).await.expect("a whole one")
@@ -113,6 +120,10 @@ async fn what_headers_do_not_tell_is_left_to_the_server() {
     let (mut headers, _) = headers(&client, "read_file", &json!({"path": "/a/x"}));
     headers.append("mcp-name", HeaderValue::from_static("list_directory"));
     assert_eq!(ask(&world, Method::GET, headers).await.status, 403, "two names permit nothing");
+    let mut headers = headers_of_two_paths(&client);
+    assert_eq!(ask(&world, Method::GET, headers.clone()).await.status, 403, "two paths permit nothing");
+    headers.insert("mcp-param-path", HeaderValue::from_static("=?base64?!?="));
+    assert_eq!(ask(&world, Method::GET, headers).await.status, 403, "nor does one that cannot be read");
     let nobody = with_token(HeaderMap::new(), Some(&token("")));
     let mut prompt = nobody.clone();
     prompt.insert("mcp-method", HeaderValue::from_static("prompts/get"));
