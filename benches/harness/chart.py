@@ -71,8 +71,8 @@ class Chart:
         """Names with their colours in a row below, as far as there is room."""
         x, end = self.x, right or self.x + self.width
         for name, colour in entries:
-            width = 20 + 5.9 * len(name)
-            if x + width > end + 6:
+            width = 26 + 5.9 * len(name)
+            if x + width > end + 12:
                 self.drawn.append(text(x, y + 4, "…", "legend"))
                 break
             self.drawn.append(f'<rect x="{x:.1f}" y="{y - 2}" width="10" height="3" rx="1" fill="{colour}"/>')

@@ -6,6 +6,8 @@ import re
 from harness.chart import PALETTE, Chart, picture, text
 
 UNIT, WIDTH, GAP, TOP = 25, 1440, 8, 58
+# Seconds between two points of a line, and between two columns of a heat map.
+STEP, COLUMN = 2, 4
 COLOURS = {"green": "#3aa655", "orange": "#ea7317", "red": "#d9434e", "gray": "#8a94a3", "blue": "#2f7ed8", "text": "currentColor"}
 STYLE = (
     ":root { --page: #f4f5f7; --panel: #ffffff; --border: #dfe3e8; --ink: #24292f; --soft: #6b7684; --grid: #eceff3 } "
@@ -99,8 +101,8 @@ def broken(points, logarithmic):
     """With gaps where nothing was measured, or where there is nothing to measure."""
     line, last = [], None
     for time, value in points:
-        if last is not None and time - last > 1.5:
-            line.append((last + 0.5, None))
+        if last is not None and time - last > 1.5 * STEP:
+            line.append((last, None))
         line.append((time, value if math.isfinite(value) and (value > 0 or not logarithmic) else None))
         last = time
     return line
@@ -133,13 +135,12 @@ def heatmap(panel, series, place, times, _):
     """Buckets hold all that is shorter, too: a cell shows what its neighbour below does not have."""
     buckets = sorted(((float(name.replace("+Inf", "inf")), dict(points)) for name, points in series), key=lambda bucket: bucket[0])
     x, y, width, height = inner(place)
-    width_of = 4.0
-    columns = [times[0] + width_of * number for number in range(int((times[1] - times[0]) / width_of))]
+    columns = [times[0] + COLUMN * number for number in range(int((times[1] - times[0]) / COLUMN))]
     cells = []
     for row, (bound, points) in enumerate(buckets):
         below = buckets[row - 1][1] if row else {}
         for column in columns:
-            moments = [time for time in points if column <= time < column + width_of]
+            moments = [time for time in points if column <= time < column + COLUMN]
             cells.append((row, column, sum(points[time] - below.get(time, 0.0) for time in moments) / max(1, len(moments))))
     most, tall = max(count for *_, count in cells) or 1, height / len(buckets)
     chart = Chart((x, y, width, height), times, (0, 1))
