@@ -23,11 +23,12 @@ def steps(low, high, count=4):
 class Chart:
     """A place on the picture with its two scales. What is drawn is added to `drawn`."""
 
-    def __init__(self, place, times, values, logarithmic=False):
+    def __init__(self, place, times, values, logarithmic=False, unit=1):
         self.x, self.y, self.width, self.height = place
         self.begin, self.end = times
         self.low, self.high = values
-        self.logarithmic, self.drawn = logarithmic, []
+        # Round numbers are round in this unit, such as 1,024.
+        self.logarithmic, self.unit, self.drawn = logarithmic, unit, []
 
     def at(self, time):
         return self.x + self.width * (time - self.begin) / (self.end - self.begin)
@@ -41,7 +42,7 @@ class Chart:
 
     def value_ticks(self):
         if not self.logarithmic:
-            return steps(self.low, self.high)
+            return [value * self.unit for value in steps(self.low / self.unit, self.high / self.unit)]
         powers = [10.0 ** power for power in range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)]
         return powers[::max(1, math.ceil(len(powers) / 5))]
 
@@ -67,15 +68,18 @@ class Chart:
             dash = ' stroke-dasharray="5 4"' if dashed else ""
             self.drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"{dash}/>')
 
-    def legend(self, entries, y, right=None):
-        """Names with their colours in a row below, as far as there is room."""
-        x, end = self.x, right or self.x + self.width
+    def legend(self, entries, y, rows=1):
+        """Names with their colours in rows from `y` on, as far as there is room."""
+        x, end = self.x, self.x + self.width + 12
         for name, colour in entries:
-            width = 26 + 5.9 * len(name)
-            if x + width > end + 12:
-                self.drawn.append(text(x, y + 4, "…", "legend"))
-                break
-            self.drawn.append(f'<rect x="{x:.1f}" y="{y - 2}" width="10" height="3" rx="1" fill="{colour}"/>')
+            width = 24 + 5.6 * len(name)
+            if x + width > end:
+                rows -= 1
+                if not rows:
+                    self.drawn.append(text(min(x, end - 12), y + 3.5, "…", "legend"))
+                    break
+                x, y = self.x, y + 13
+            self.drawn.append(f'<rect x="{x:.1f}" y="{y - 2:.1f}" width="10" height="3" rx="1" fill="{colour}"/>')
             self.drawn.append(text(x + 14, y + 3.5, name, "legend"))
             x += width
 

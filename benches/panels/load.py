@@ -84,7 +84,7 @@ def agent(stack, number, begin, end):
         elif dice < 0.90:
             caller.send("search_text", {"pattern": FREQUENT, "literal": True})
         elif dice < 0.94:
-            caller.send("find_files", {"pattern": "module_0*.rs"})
+            caller.send("find_files", {"glob": "module_0*.rs"})
         elif dice < 0.96:
             caller.send("read_file", {"path": "/no/such/file.txt"})
         else:

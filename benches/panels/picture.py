@@ -8,6 +8,7 @@ from harness.chart import PALETTE, Chart, picture, text
 UNIT, WIDTH, GAP, TOP = 25, 1440, 8, 58
 # Seconds between two points of a line, and between two columns of a heat map.
 STEP, COLUMN = 2, 4
+BYTES = ("bytes", "Bps")
 COLOURS = {"green": "#3aa655", "orange": "#ea7317", "red": "#d9434e", "gray": "#8a94a3", "blue": "#2f7ed8", "text": "currentColor"}
 STYLE = (
     ":root { --page: #f4f5f7; --panel: #ffffff; --border: #dfe3e8; --ink: #24292f; --soft: #6b7684; --grid: #eceff3 } "
@@ -60,7 +61,8 @@ def graph(panel, series, place, times, starts):
         series, lower = stack(series)
         values = [value for _, points in series for _, value in points]
     logarithmic = "scaleDistribution" in custom and any(value > 0 for value in values)
-    chart = Chart(inner(place), times, scale(values, defaults, logarithmic, unit), logarithmic)
+    (low, high) = scale(values, defaults, logarithmic, unit)
+    chart = Chart(inner(place), times, (low, high), logarithmic, 1024 ** power_of(high) if unit in BYTES else 1)
     chart.grid(lambda value: said(value, unit), clocks(times))
     for start in starts:
         x = chart.at(start)
@@ -69,7 +71,7 @@ def graph(panel, series, place, times, starts):
         base = (lambda time, below=lower[name]: below.get(time, 0.0)) if stacked else None
         fill = 0 if name in dashed else custom["fillOpacity"] / 100
         chart.line(broken(points, logarithmic), colours[name], name in dashed, fill=fill * (1 if stacked else 0.8), base=base)
-    chart.legend([(name, colours[name]) for name, _ in series], place[1] + place[3] - 12)
+    chart.legend([(name, colours[name]) for name, _ in series], place[1] + place[3] - 26, rows=2)
     return chart.drawn
 
 
@@ -159,7 +161,7 @@ def heatmap(panel, series, place, times, _):
 def inner(place):
     """What the axes and the legend leave of a panel."""
     x, y, width, height = place
-    return x + 54, y + 30, width - 68, height - 74
+    return x + 54, y + 30, width - 68, height - 82
 
 
 def clocks(times):
@@ -170,6 +172,11 @@ def clock(second):
     return f"{int(second) // 60}:{int(second) % 60:02}"
 
 
+def power_of(size):
+    """Of 1,024, for bytes."""
+    return min(3, int(math.log(size, 1024))) if size >= 1 else 0
+
+
 def said(value, unit, decimals=None):
     if unit == "s":
         if value >= 60:
@@ -177,8 +184,8 @@ def said(value, unit, decimals=None):
         return f"{value:.3g} s" if value >= 1 else f"{value * 1000:.3g} ms" if value >= 0.001 or value == 0 else f"{value * 1e6:.3g} µs"
     if unit == "percentunit":
         return f"{100 * value:.{decimals}f} %" if decimals is not None else f"{100 * value:.3g} %"
-    if unit in ("bytes", "Bps"):
-        power = min(3, int(math.log(value, 1024))) if value >= 1 else 0
+    if unit in BYTES:
+        power = power_of(value)
         return f"{value / 1024 ** power:.3g} {('B', 'KiB', 'MiB', 'GiB')[power]}" + ("/s" if unit == "Bps" else "")
-    shown = f"{value:.{decimals}f}" if decimals is not None else f"{value / 1000:.3g} k" if value >= 10_000 else f"{value:.3g}"
+    shown = f"{value:.{decimals}f}" if decimals is not None else f"{value / 1000:.3g} k" if value >= 10_000 else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
     return shown + {"reqps": " /s", "ops": " /s"}.get(unit, "")

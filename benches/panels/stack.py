@@ -76,7 +76,18 @@ class Stack:
         self.run("prometheus", [
             "prometheus", f"--config.file={self.folder / 'prometheus.yml'}", f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.prometheus_port}", "--log.level=error"])
-        wait_for_port(self.prometheus_port)
+        end = time.monotonic() + 60
+        while not self.prometheus_is_ready():
+            if time.monotonic() > end:
+                raise SystemExit("Prometheus does not start: " + (self.folder / "prometheus.log").read_text())
+            time.sleep(0.1)
+
+    def prometheus_is_ready(self):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.prometheus_port}/-/ready", timeout=5):
+                return True
+        except OSError:
+            return False
 
     def run(self, name, command):
         with open(self.folder / f"{name}.log", "ab") as log:

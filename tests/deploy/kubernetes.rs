@@ -86,7 +86,8 @@ fn the_chart_refuses_values_that_it_does_not_know() {
 fn the_alerts_and_the_dashboard_are_those_of_grafana() {
     let alerts = shipped("grafana/alerts.yaml");
     let groups = &alerts[alerts.find("groups:").expect("groups")..];
-    let indented: String = groups.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") }).collect();
+    let indented: String =
+        groups.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") }).collect();
     let copy = shipped("kubernetes/components/monitoring/rules.yaml");
     let (_, copied) = copy.split_once("spec:\n").expect("a spec");
     assert!(copied == indented, "components/monitoring/rules.yaml differs from ../grafana/alerts.yaml");
@@ -103,7 +104,8 @@ fn the_chart_scales_as_the_overlays_do() {
     let chart = rendered(&json!({}));
     let base = shipped("kubernetes/base/autoscaler.yaml");
     let said = base.lines().map(str::trim).filter(|line| !line.starts_with('#') && !line.starts_with("name: pressmark"));
-    let missing: Vec<_> = said.filter(|line| !chart.contains(&format!(" {line}\n")) && !chart.contains(&format!("\n{line}\n"))).collect();
+    let missing: Vec<_> =
+        said.filter(|line| !chart.contains(&format!(" {line}\n")) && !chart.contains(&format!("\n{line}\n"))).collect();
     assert!(missing.is_empty(), "the chart's autoscaler lacks {missing:?}");
 }
 
@@ -112,7 +114,8 @@ fn the_chart_scales_as_the_overlays_do() {
 fn the_simulated_autoscaler_is_that_of_kubernetes() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     succeeds(tool("python").arg(root.join("tests/deploy/autoscaler.py")));
-    let shown = succeeds(tool("python").arg(root.join("benches/autoscale")).args(["--from", "9.9", "--to", "10.05", "--no-report"]));
+    let shown =
+        succeeds(tool("python").arg(root.join("benches/autoscale")).args(["--from", "9.9", "--to", "10.05", "--no-report"]));
     assert_eq!(shown.matches("| burst: second and third minute | 10,000 |").count(), 2, "{shown}");
 }
 
