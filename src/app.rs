@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use self::banner::Banner;
-use crate::auth::{AuthConfig, AuthSetupError, Authenticator, KeySource, RefreshPolicy};
+use crate::auth::{AuthConfig, AuthSetupError, Authenticator, KeySetFetches, KeySource, RefreshPolicy};
 use crate::call::{Lane, LaneLoad, Lanes};
 use crate::changes::Notifier;
 use crate::config::{AuthSettings, Config, LogFormat, StateConfig};
@@ -154,7 +154,7 @@ impl App {
             }
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let lanes = Arc::new(Lanes::new(cores, cores * CPU_QUEUE_PER_CORE));
+        let lanes = Arc::new(Lanes::new(cores, cores * CPU_QUEUE_PER_CORE).timed_by(&metrics.lane_waits()));
         watch_lanes(&metrics, &lanes);
         let cursors = Cursors::new(Arc::clone(&state), config.cursor_ttl);
         let (max_result_bytes, timeout) = (config.max_result_bytes, config.request_timeout);
@@ -253,6 +253,7 @@ impl App {
         let loopback = local.ip().is_loopback();
         let authenticator = Arc::new(Authenticator::start(auth).await?);
         watch_tokens(&self.metrics, &authenticator);
+        watch_key_set(&self.metrics, &authenticator);
         let (stopping, shutdown) = Shutdown::new();
         let info = server_info(&self.features, is_writable(&self.tree));
         let features = Arc::new(self.features);
@@ -349,6 +350,7 @@ fn watch_lanes(metrics: &Metrics, lanes: &Arc<Lanes>) {
         (labels, Box::new(move || read(lanes.load(lane))))
     };
     let both = |read| vec![reading(&[("lane", "io")], Lane::Io, read), reading(&[("lane", "cpu")], Lane::Cpu, read)];
+    metrics.watch_gauges("lane_width", "Calls that have a place in a lane at most", both(|load| load.width as u64));
     metrics.watch_gauges("lane_running", "Calls that have a place in a lane", both(|load| load.running as u64));
     metrics.watch_gauges("lane_queued", "Calls that wait for a place in a lane", both(|load| load.queued as u64));
     metrics.watch_counters("lane_turned_away", "Calls for which a lane had no room to wait", both(|load| load.turned_away));
@@ -364,6 +366,22 @@ fn watch_tokens(metrics: &Metrics, authenticator: &Arc<Authenticator>) {
         reading(&[("cache", "miss")], Authenticator::tokens_checked),
     ];
     metrics.watch_counters("tokens", "Signed tokens, found among those checked a moment ago or checked now", readings);
+}
+
+/// Keys in a file are looked at with the file; what an issuer gives is fetched now and again, and that can fail for long.
+fn watch_key_set(metrics: &Metrics, authenticator: &Arc<Authenticator>) {
+    if authenticator.key_set_fetches().is_none() {
+        return;
+    }
+    let reading = |labels, read: fn(KeySetFetches) -> u64| -> Reading {
+        let authenticator = Arc::clone(authenticator);
+        (labels, Box::new(move || authenticator.key_set_fetches().map_or(0, read)))
+    };
+    let outcomes =
+        vec![reading(&[("outcome", "ok")], |fetches| fetches.done), reading(&[("outcome", "error")], |fetches| fetches.failed)];
+    metrics.watch_counters("key_set_fetches", "Attempts to get the keys of the authorization server", outcomes);
+    let last = vec![reading(&[], |fetches| fetches.last)];
+    metrics.watch_gauges("key_set_timestamp_seconds", "When its keys were fetched last, in Unix time; 0 before", last);
 }
 
 fn keep_keys_out_of_reach(tree: &Tree, auth: &AuthSettings) -> Result<(), AppError> {

@@ -2,6 +2,7 @@
 //! bounded sets. What lies on the path of a request is counted with handles that were looked up before.
 
 mod auth;
+mod lanes;
 mod process;
 mod requests;
 mod state;
@@ -20,6 +21,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use self::auth::AuthFailures;
+pub use self::lanes::{LaneWait, LaneWaits};
 use self::process::ProcessCollector;
 pub use self::requests::{OutcomeKind, RequestKind, Requests};
 pub use self::state::StateOperations;
@@ -59,6 +61,12 @@ impl Metrics {
     #[must_use]
     pub fn requests(&self, tools: impl IntoIterator<Item = &'static str>) -> Requests {
         self.with(|registry| Requests::register(registry.sub_registry_with_prefix(PREFIX), tools))
+    }
+
+    /// Waits for a place in a lane.
+    #[must_use]
+    pub fn lane_waits(&self) -> LaneWaits {
+        self.with(|registry| LaneWaits::register(registry.sub_registry_with_prefix(PREFIX)))
     }
 
     /// Callers who were not let in.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::api_key::{self, ApiKeys};
 use super::config::{AuthConfig, JwtConfig, KeySource, RefreshPolicy};
-use super::jwks::{Jwks, RemoteKeys};
+use super::jwks::{Jwks, KeySetFetches, RemoteKeys};
 use super::jwt::{JwtVerifier, KeySet, UnverifiedToken};
 use super::key_fetcher::{KeyFetcher, KeyLocation, issuer_url, key_url};
 use super::remarks::Remarks;
@@ -167,6 +167,12 @@ impl Authenticator {
     #[must_use]
     pub fn tokens_checked(&self) -> u64 {
         self.jwt.as_ref().map_or(0, |jwt| jwt.checked.load(Ordering::Relaxed))
+    }
+
+    /// How the keys of the authorization server were fetched so far; `None` where they are not. For metrics.
+    #[must_use]
+    pub fn key_set_fetches(&self) -> Option<KeySetFetches> {
+        self.jwt.as_ref()?.keys.fetches()
     }
 
     /// How many signed tokens were found among those checked a moment ago. For metrics.

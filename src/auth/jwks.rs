@@ -1,7 +1,8 @@
 //! The key set of an issuer, kept current.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -37,6 +38,47 @@ impl Jwks {
         }
         self.current()
     }
+
+    /// How the keys were fetched so far; `None` for a file.
+    pub(super) fn fetches(&self) -> Option<KeySetFetches> {
+        match self {
+            Self::File(_) => None,
+            Self::Remote(remote) => Some(remote.shared.fetches.read()),
+        }
+    }
+}
+
+/// How the keys of an authorization server were fetched so far.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySetFetches {
+    /// How often they came.
+    pub done: u64,
+    /// How often they did not.
+    pub failed: u64,
+    /// When they came last, in seconds of Unix time; 0 before.
+    pub last: u64,
+}
+
+#[derive(Default)]
+struct FetchCounts {
+    done: AtomicU64,
+    failed: AtomicU64,
+    last: AtomicU64,
+}
+
+impl FetchCounts {
+    fn read(&self) -> KeySetFetches {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        KeySetFetches { done: read(&self.done), failed: read(&self.failed), last: read(&self.last) }
+    }
+
+    fn add(&self, done: bool) {
+        if done {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.last.store(now.as_secs(), Ordering::Relaxed);
+        }
+        if done { &self.done } else { &self.failed }.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Keys fetched over HTTP. The last good set stays in force while the issuer cannot be reached.
@@ -50,13 +92,15 @@ struct Shared {
     current: watch::Sender<Option<Arc<KeySet>>>,
     /// Held while fetching, so that one fetch serves all who wait. Inside: when a fetch for an unknown key began last.
     fetching: Arc<Mutex<Option<Instant>>>,
+    fetches: FetchCounts,
 }
 
 impl RemoteKeys {
     /// Fetches the keys now and again and again, for as long as this value lives. When the first fetch fails, the keys
     /// are missing until a later one succeeds.
     pub(super) async fn start(fetcher: KeyFetcher, policy: RefreshPolicy) -> Self {
-        let shared = Arc::new(Shared { fetcher, policy, current: watch::Sender::new(None), fetching: Arc::default() });
+        let (current, fetching, fetches) = (watch::Sender::new(None), Arc::default(), FetchCounts::default());
+        let shared = Arc::new(Shared { fetcher, policy, current, fetching, fetches });
         let first = shared.fetch().await;
         tokio::spawn(keep_fetching(Arc::downgrade(&shared), policy, first));
         Self { shared }
@@ -111,7 +155,9 @@ impl Shared {
 
     /// Fetches the keys; the caller holds `fetching`.
     async fn fetch_locked(&self) -> bool {
-        match self.fetcher.fetch().await {
+        let fetched = self.fetcher.fetch().await;
+        self.fetches.add(fetched.is_ok());
+        match fetched {
             Ok(keys) => {
                 tracing::debug!(keys = keys.len(), "fetched the key set of the authorization server");
                 let keys = match self.current() {

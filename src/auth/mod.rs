@@ -24,6 +24,7 @@ pub use config::{AuthConfig, JwtConfig, KeySource, RefreshPolicy};
 pub use denied::Denied;
 pub use error::{AuthError, AuthSetupError, TokenProblem};
 pub(crate) use inspection::{KeysFound, inspect_keys};
+pub use jwks::KeySetFetches;
 pub(crate) use key_fetcher::{is_loopback, issuer_url, key_url};
 pub use key_file::{KeyFileError, KeyInfo, NewKey, create_key, list_keys, revoke_key};
 pub use principal::Principal;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{ToolError, ToolErrorKind};
+use crate::metrics::{LaneWait, LaneWaits};
 
 /// Where a tool's work runs, so that cheap calls stay fast while heavy ones run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,14 @@ impl Lanes {
         Self { io: Bounded::new(IO_WIDTH, IO_QUEUE), cpu: Bounded::new(cpu_width.max(1), queue_limit) }
     }
 
+    /// The same, with every wait timed.
+    #[must_use]
+    pub fn timed_by(mut self, waits: &LaneWaits) -> Self {
+        self.io.wait = Some(waits.of("io"));
+        self.cpu.wait = Some(waits.of("cpu"));
+        self
+    }
+
     /// How many places of the CPU lane are free now, but at least one.
     pub(super) fn free_cores(&self) -> usize {
         self.cpu.places.available_permits().clamp(1, self.cpu.width)
@@ -46,11 +55,9 @@ impl Lanes {
     /// How full the lane is now.
     #[must_use]
     pub fn load(&self, lane: Lane) -> LaneLoad {
-        let lane = match lane {
-            Lane::Io => &self.io,
-            Lane::Cpu => &self.cpu,
-        };
+        let lane = self.lane(lane);
         LaneLoad {
+            width: lane.width,
             running: lane.width - lane.places.available_permits().min(lane.width),
             queued: lane.queued.load(Ordering::Relaxed),
             turned_away: lane.turned_away.load(Ordering::Relaxed),
@@ -59,9 +66,13 @@ impl Lanes {
 
     /// Waits for a place in the lane, which is given back when the permit is dropped.
     pub(super) async fn enter(&self, lane: Lane) -> Result<OwnedSemaphorePermit, ToolError> {
+        self.lane(lane).enter().await
+    }
+
+    fn lane(&self, lane: Lane) -> &Bounded {
         match lane {
-            Lane::Io => self.io.enter().await,
-            Lane::Cpu => self.cpu.enter().await,
+            Lane::Io => &self.io,
+            Lane::Cpu => &self.cpu,
         }
     }
 }
@@ -69,6 +80,8 @@ impl Lanes {
 /// How full a lane is.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneLoad {
+    /// Calls that have a place at most.
+    pub width: usize,
     /// Calls that have a place.
     pub running: usize,
     /// Calls that wait for one.
@@ -85,6 +98,7 @@ struct Bounded {
     queued: AtomicUsize,
     queue_limit: usize,
     turned_away: AtomicU64,
+    wait: Option<LaneWait>,
 }
 
 impl Bounded {
@@ -95,10 +109,20 @@ impl Bounded {
             queued: AtomicUsize::new(0),
             queue_limit,
             turned_away: AtomicU64::new(0),
+            wait: None,
         }
     }
 
     async fn enter(&self) -> Result<OwnedSemaphorePermit, ToolError> {
+        let begun = Instant::now();
+        let place = self.wait_for_place().await?;
+        if let Some(wait) = &self.wait {
+            wait.record(begun.elapsed());
+        }
+        Ok(place)
+    }
+
+    async fn wait_for_place(&self) -> Result<OwnedSemaphorePermit, ToolError> {
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(permit);
         }

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{deploy, said, succeeds, tool};
+use crate::{deploy, said, shipped, succeeds, tool};
 
 /// The newest that kubernetes-validate carries.
 const VERSIONS: [&str; 3] = ["1.35", "1.36", "1.37"];
 /// `deploy/kubernetes/README.md` says why these findings stay.
 const EXPLAINED: &str = "CKV_K8S_43,CKV_K8S_15";
 /// Custom resources, of which the schemas know nothing.
-const UNKNOWN: [&str; 2] = ["kind ServiceMonitor", "kind HTTPRoute"];
+const UNKNOWN: [&str; 3] = ["kind ServiceMonitor", "kind PrometheusRule", "kind HTTPRoute"];
 
 #[test]
 fn manifests_are_sound() {
@@ -79,6 +79,44 @@ fn the_chart_refuses_values_that_it_does_not_know() {
         let output = chart(&values).output().expect("python starts");
         assert!(!output.status.success() && said(&output).contains(problem), "{values}: {}", said(&output));
     }
+}
+
+/// The rules and the dashboard have one source, `deploy/grafana`; kustomize alone needs a copy of the rules.
+#[test]
+fn the_alerts_and_the_dashboard_are_those_of_grafana() {
+    let alerts = shipped("grafana/alerts.yaml");
+    let groups = &alerts[alerts.find("groups:").expect("groups")..];
+    let indented: String =
+        groups.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") }).collect();
+    let copy = shipped("kubernetes/components/monitoring/rules.yaml");
+    let (_, copied) = copy.split_once("spec:\n").expect("a spec");
+    assert!(copied == indented, "components/monitoring/rules.yaml differs from ../grafana/alerts.yaml");
+    let chart = rendered(&json!({"monitoring": {"enabled": true}}));
+    assert!(chart.contains(&indented), "the chart's rules differ");
+    let (manifests, panel) = (kustomized("overlays/production"), "\"title\": \"Calls by duration\"");
+    for text in [&manifests, &chart] {
+        assert!(text.contains("grafana_dashboard: \"1\"") && text.contains(panel) && text.contains("kind: PrometheusRule"));
+    }
+}
+
+#[test]
+fn the_chart_scales_as_the_overlays_do() {
+    let chart = rendered(&json!({}));
+    let base = shipped("kubernetes/base/autoscaler.yaml");
+    let said = base.lines().map(str::trim).filter(|line| !line.starts_with('#') && !line.starts_with("name: pressmark"));
+    let missing: Vec<_> =
+        said.filter(|line| !chart.contains(&format!(" {line}\n")) && !chart.contains(&format!("\n{line}\n"))).collect();
+    assert!(missing.is_empty(), "the chart's autoscaler lacks {missing:?}");
+}
+
+/// The simulation behind `AUTOSCALING.md`: its algorithm does what the examples of Kubernetes say, and it runs.
+#[test]
+fn the_simulated_autoscaler_is_that_of_kubernetes() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    succeeds(tool("python").arg(root.join("tests/deploy/autoscaler.py")));
+    let shown =
+        succeeds(tool("python").arg(root.join("benches/autoscale")).args(["--from", "9.9", "--to", "10.05", "--no-report"]));
+    assert_eq!(shown.matches("| burst: second and third minute | 10,000 |").count(), 2, "{shown}");
 }
 
 fn kustomized(folder: &str) -> String {

@@ -1,8 +1,11 @@
 //! What an operator sees: start-up, settings, probes, logs, shutdown.
 
+mod dashboard;
 mod logs;
 mod metrics;
 mod mounts;
+mod prometheus;
+mod promql;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::support::client::{LEGACY, McpClient};
+use super::support::issuer::{AUDIENCE, Issuer, Mood};
 use super::support::process::free_port;
 use super::support::redis::RedisServer;
 use super::support::server::Pressmark;
@@ -166,13 +167,38 @@ async fn operations_on_shared_state_are_counted_and_a_page_costs_one() {
 }
 
 #[tokio::test]
-async fn lanes_tell_how_full_they_are() {
+async fn lanes_tell_how_full_they_are_and_how_long_calls_wait() {
     let folder = folder();
-    let (_server, url) = start(&[path(&folder), "--dev-token", TOKEN]);
+    let (server, url) = start(&[path(&folder), "--dev-token", TOKEN]);
     let all = scrape(&url).await;
     for lane in ["io", "cpu"] {
-        for name in ["lane_running", "lane_queued", "lane_turned_away_total"] {
+        for name in ["lane_running", "lane_queued", "lane_turned_away_total", "lane_wait_seconds_count"] {
             assert_eq!(all[&format!("pressmark_{name}{{lane=\"{lane}\"}}")], 0.0, "{name} of {lane}");
         }
+        assert!(all[&format!("pressmark_lane_width{{lane=\"{lane}\"}}")] >= 1.0, "{lane}");
     }
+    McpClient::modern(&server.url(), Some(TOKEN)).call_tool("search_text", json!({"pattern": "hello"})).await;
+    let all = scrape(&url).await;
+    assert_eq!(all["pressmark_lane_wait_seconds_count{lane=\"cpu\"}"], 1.0);
+    assert_eq!(all["pressmark_lane_wait_seconds_bucket{le=\"20.0\",lane=\"cpu\"}"], 1.0, "nobody was before it");
+}
+
+#[tokio::test]
+async fn the_keys_of_the_identity_provider_have_an_age() {
+    let (folder, issuer) = (folder(), Issuer::start(jwks(&[&P256])).await);
+    let keys = format!("{}/keys", issuer.url);
+    let (server, url) = start(&[path(&folder), "--jwt-issuer", &issuer.url, "--jwks-url", &keys, "--jwt-audience", AUDIENCE]);
+    let (ok, failed) = ("pressmark_key_set_fetches_total{outcome=\"ok\"}", "pressmark_key_set_fetches_total{outcome=\"error\"}");
+    let all = scrape(&url).await;
+    assert_eq!((all[ok], all[failed]), (1.0, 0.0));
+    let age = now() as f64 - all["pressmark_key_set_timestamp_seconds"];
+    assert!((-1.0..60.0).contains(&age), "{age}");
+    issuer.set_mood(Mood::Failing);
+    // A key that is not known is looked for.
+    let token = P256.named("another").sign(&issuer.claims());
+    assert_eq!(McpClient::modern(&server.url(), Some(&token)).request("tools/list", json!({})).await.status, 401);
+    let all = scrape(&url).await;
+    assert_eq!((all[ok], all[failed]), (1.0, 1.0));
+    let without = start(&[path(&folder), "--dev-token", TOKEN]);
+    assert!(!scrape(&without.1).await.contains_key(ok), "there are no keys to fetch");
 }
