@@ -86,11 +86,10 @@ await consented(() => transport, async () => {
 });
 const call = (name, args) => consented(() => transport, () => client.callTool({ name, arguments: args }));
 const listed = await call("list_directory", {});
-const pagesToRead = pages.length;
 const written = await call("write_file", { path: "/written.txt", content: "by consent\n" });
 const deleted = await call("delete_file", { path: "/written.txt" });
-await client.close();
-const texts = [listed, written, deleted].map((result) => ({ error: result.isError ?? false, text: result.content[0].text }));
 const version = client.getNegotiatedProtocolVersion();
-console.log(JSON.stringify({ version, exchanges, pages, pages_to_read: pagesToRead, scopes, texts }));
+await client.close();
+const results = [listed, written, deleted].map((result) => ({ failed: result.isError ?? false, text: result.content[0].text }));
+console.log(JSON.stringify({ version, exchanges, pages, scopes, results }));
 process.exit(0);
