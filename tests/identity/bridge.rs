@@ -67,17 +67,12 @@ impl Bridge {
         });
         let said = Arc::<Mutex<String>>::default();
         collect(stderr, Arc::clone(&said));
-        Self { input, answers, said, process, _home: home }
-    }
-
-    /// Says hello, as every client does.
-    fn initialize(&mut self) -> Value {
-        self.send(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        let mut bridge = Self { input, answers, said, process, _home: home };
+        // The first that every client says.
+        bridge.send(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
             "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "desktop", "version": "1"},
         }}));
-        let answer = self.answer(0);
-        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-        answer
+        bridge
     }
 
     fn send(&mut self, message: &Value) {
@@ -103,8 +98,8 @@ impl Bridge {
     fn sign_in(&self, number: usize) {
         let page = || {
             let said = self.said();
-            let pages = said.lines().scan("", |before, line| Some(std::mem::replace(before, line)).map(|before| (before, line)));
-            pages.filter(|(before, _)| before.contains("by visiting")).nth(number).map(|(_, page)| page.to_owned())
+            let pairs = said.lines().zip(said.lines().skip(1));
+            pairs.filter(|(before, _)| before.contains("by visiting")).nth(number).map(|(_, page)| page.to_owned())
         };
         wait_until(LIMIT, "the bridge asks its user to sign in", || page().is_some());
         let page = page().expect("just seen");
@@ -125,10 +120,11 @@ fn collect(source: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
     });
 }
 
-/// Lists the tools and calls one.
+/// The bridge connects, lists the tools and calls one.
 fn works(bridge: &mut Bridge) {
-    let answer = bridge.initialize();
+    let answer = bridge.answer(0);
     assert_eq!(answer["result"]["serverInfo"]["name"], "pressmark", "{answer}");
+    bridge.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
     bridge.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}));
     let tools = bridge.answer(1);
     let tools = tools["result"]["tools"].as_array().unwrap_or_else(|| panic!("no tools: {tools}"));

@@ -9,16 +9,14 @@ const OPENID: &str = "/.well-known/openid-configuration";
 
 /// Starts a provider whose issuer has this path, behind a front with these locations, and a server; the server finds the keys
 /// in the last of the places that it has looked into.
-async fn keys_are_found(path: &str, locations: &str, looked: &[&str]) {
+async fn keys_are_found(path: &str, locations: &str, looked: &[String]) {
     let front = Front::start(locations);
     let provider = Provider::start_as(&format!("{}{path}", front.url()), front.provider(), RESOURCE);
     let folder = folder();
     let server = serve(&folder, provider.issuer());
     let keys = format!("{path}/jwks");
     front.wait_for(&keys, 1);
-    let mut wanted: Vec<_> = looked.iter().map(|place| (*place).to_owned()).collect();
-    wanted.push(keys);
-    assert_eq!(front.asked(), wanted);
+    assert_eq!(front.asked(), [looked, &[keys]].concat());
 
     let reply = list(&server.url(), &provider.token("files:read").await).await;
     assert!(reply.content(0).contains("hello.txt"), "{}", reply.text);
@@ -35,12 +33,12 @@ async fn keys_are_found(path: &str, locations: &str, looked: &[&str]) {
 
 #[tokio::test]
 async fn by_rfc_8414_alone() {
-    keys_are_found("", &format!("location = {OPENID} {{ return 404; }}"), &[OAUTH]).await;
+    keys_are_found("", &format!("location = {OPENID} {{ return 404; }}"), &[OAUTH.to_owned()]).await;
 }
 
 #[tokio::test]
 async fn by_openid_connect_alone() {
-    keys_are_found("", &format!("location = {OAUTH} {{ return 404; }}"), &[OAUTH, OPENID]).await;
+    keys_are_found("", &format!("location = {OAUTH} {{ return 404; }}"), &[OAUTH.to_owned(), OPENID.to_owned()]).await;
 }
 
 /// RFC 8414 puts the well-known name before the path of the issuer.
@@ -50,7 +48,7 @@ async fn by_rfc_8414_of_an_issuer_with_a_path() {
         "location = {OAUTH}/realms/acme {{ proxy_pass PROVIDER/realms/acme{OAUTH}; }}
         location = /realms/acme{OPENID} {{ return 404; }}"
     );
-    keys_are_found("/realms/acme", &locations, &[&format!("{OAUTH}/realms/acme")]).await;
+    keys_are_found("/realms/acme", &locations, &[format!("{OAUTH}/realms/acme")]).await;
 }
 
 #[tokio::test]
@@ -59,13 +57,13 @@ async fn by_openid_connect_of_an_issuer_with_a_path_put_behind_the_name() {
         "location = {OPENID}/realms/acme {{ proxy_pass PROVIDER/realms/acme{OPENID}; }}
         location = /realms/acme{OPENID} {{ return 404; }}"
     );
-    let looked = [&*format!("{OAUTH}/realms/acme"), &format!("{OPENID}/realms/acme")];
+    let looked = [format!("{OAUTH}/realms/acme"), format!("{OPENID}/realms/acme")];
     keys_are_found("/realms/acme", &locations, &looked).await;
 }
 
 /// As providers of OpenID Connect do by themselves: the name comes after the path.
 #[tokio::test]
 async fn by_openid_connect_of_an_issuer_with_a_path() {
-    let looked = [&*format!("{OAUTH}/realms/acme"), &format!("{OPENID}/realms/acme"), &format!("/realms/acme{OPENID}")];
+    let looked = [format!("{OAUTH}/realms/acme"), format!("{OPENID}/realms/acme"), format!("/realms/acme{OPENID}")];
     keys_are_found("/realms/acme", "", &looked).await;
 }

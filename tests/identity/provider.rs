@@ -21,6 +21,7 @@ pub(crate) struct Provider {
     issuer: String,
     listen: u16,
     resources: String,
+    http: reqwest::Client,
     directory: TempDir,
     process: Process,
 }
@@ -41,7 +42,8 @@ impl Provider {
     pub(crate) fn start_as(issuer: &str, listen: u16, resources: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary folder");
         let process = launch(issuer, listen, resources, &directory);
-        let mut provider = Self { issuer: issuer.to_owned(), listen, resources: resources.to_owned(), directory, process };
+        let mut provider =
+            Self { issuer: issuer.to_owned(), listen, resources: resources.to_owned(), http: http(), directory, process };
         provider.wait_until_it_listens();
         provider
     }
@@ -68,7 +70,7 @@ impl Provider {
     /// What it answers to one who asks for a token.
     pub(crate) async fn ask_for_token(&self, client: &str, scope: &str, resource: &str) -> Value {
         let form = format!("grant_type=client_credentials&scope={}&resource={resource}", scope.replace(' ', "+"));
-        let request = http().post(format!("{}/token", self.address())).basic_auth(client, Some(SECRET));
+        let request = self.http.post(format!("{}/token", self.address())).basic_auth(client, Some(SECRET));
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
         let text = request.send().await.expect("the provider answers").text().await.expect("a whole answer");
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -76,7 +78,7 @@ impl Provider {
 
     /// The names of the keys that it publishes; the first one signs.
     pub(crate) async fn keys(&self) -> Vec<String> {
-        let answer = http().get(format!("{}/jwks", self.address())).send().await.expect("the provider answers");
+        let answer = self.http.get(format!("{}/jwks", self.address())).send().await.expect("the provider answers");
         assert_eq!(answer.status(), StatusCode::OK);
         let keys: Value = serde_json::from_str(&answer.text().await.expect("a whole answer")).expect("JSON");
         keys["keys"].as_array().expect("keys").iter().map(|key| key["kid"].as_str().expect("a name").to_owned()).collect()
