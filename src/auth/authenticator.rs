@@ -267,10 +267,14 @@ impl JwtMethod {
         let token = UnverifiedToken::read(token).map_err(AuthError::InvalidToken)?;
         let keys = keys.ok_or(AuthError::Unavailable)?;
         match self.check(&token, digest, &keys) {
-            Err(TokenProblem::UnknownKey) => match self.keys.refreshed().await {
-                Some(fresh) if !Arc::ptr_eq(&fresh, &keys) => self.check(&token, digest, &fresh),
-                _ => Err(TokenProblem::UnknownKey),
-            },
+            Err(TokenProblem::UnknownKey) => {
+                let is_current = self.keys.refresh().await;
+                match self.keys.current().filter(|fresh| !Arc::ptr_eq(fresh, &keys)) {
+                    Some(fresh) => self.check(&token, digest, &fresh),
+                    None if is_current => Err(TokenProblem::UnknownKey),
+                    None => return Err(AuthError::Unavailable),
+                }
+            }
             done => done,
         }
         .map_err(AuthError::InvalidToken)

@@ -60,7 +60,7 @@ impl Default for RefreshPolicy {
     fn default() -> Self {
         Self {
             key_set: Duration::from_secs(5 * 60),
-            unknown_key: Duration::from_secs(60),
+            unknown_key: Duration::from_secs(10),
             retry: Duration::from_secs(1),
             fetch_timeout: Duration::from_secs(5),
             files: Duration::from_secs(2),

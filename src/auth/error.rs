@@ -12,9 +12,10 @@ pub enum AuthError {
     /// The token is not good.
     #[error("{0}")]
     InvalidToken(TokenProblem),
-    /// No token can be checked, because no key set was ever loaded. The token may be good: the caller keeps it and
-    /// tries again. A 401 here would make a client throw its token away and ask the user to log in, in vain.
-    #[error("tokens cannot be checked yet: the keys of the authorization server have not been loaded")]
+    /// The token cannot be checked: no key set was ever loaded, or the token names another key than those loaded, and the
+    /// issuer cannot be asked whether that is a new one. The token may be good: the caller keeps it and tries again. A
+    /// 401 here would make a client throw its token away and ask the user to log in, in vain.
+    #[error("the token cannot be checked now: the authorization server does not say which keys it signs with")]
     Unavailable,
 }
 

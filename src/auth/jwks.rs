@@ -30,13 +30,13 @@ impl Jwks {
         }
     }
 
-    /// The keys after asking the issuer again, for a token that names an unknown key. A file is looked at every few
-    /// seconds anyway.
-    pub(super) async fn refreshed(&self) -> Option<Arc<KeySet>> {
-        if let Self::Remote(remote) = self {
-            remote.refresh_for_unknown_key().await;
+    /// Asks the issuer again, for a token that names an unknown key. Tells whether what is known afterwards is what the
+    /// issuer says. A file is looked at every few seconds anyway.
+    pub(super) async fn refresh(&self) -> bool {
+        match self {
+            Self::File(_) => true,
+            Self::Remote(remote) => remote.refresh_for_unknown_key().await,
         }
-        self.current()
     }
 
     /// How the keys were fetched so far; `None` for a file.
@@ -90,9 +90,15 @@ struct Shared {
     fetcher: KeyFetcher,
     policy: RefreshPolicy,
     current: watch::Sender<Option<Arc<KeySet>>>,
-    /// Held while fetching, so that one fetch serves all who wait. Inside: when a fetch for an unknown key began last.
-    fetching: Arc<Mutex<Option<Instant>>>,
+    /// Held while fetching, so that one fetch serves all who wait. Inside: the last fetch for an unknown key.
+    fetching: Arc<Mutex<Option<LastFetch>>>,
     fetches: FetchCounts,
+}
+
+struct LastFetch {
+    began: Instant,
+    /// Has the issuer given its keys, then or later?
+    succeeded: bool,
 }
 
 impl RemoteKeys {
@@ -106,24 +112,28 @@ impl RemoteKeys {
         Self { shared }
     }
 
-    async fn refresh_for_unknown_key(&self) {
+    async fn refresh_for_unknown_key(&self) -> bool {
         let policy = self.shared.policy;
         let refresh = async {
             let mut last = Arc::clone(&self.shared.fetching).lock_owned().await;
-            if last.is_some_and(|last| last.elapsed() < policy.unknown_key) {
-                return;
+            if let Some(last) = &*last
+                && last.began.elapsed() < policy.unknown_key
+            {
+                return last.succeeded;
             }
-            *last = Some(Instant::now());
+            let began = Instant::now();
+            *last = Some(LastFetch { began, succeeded: false });
             let shared = Arc::clone(&self.shared);
             // In a task of its own: a caller who hangs up must not break off the fetch that others wait for.
             let fetch = tokio::spawn(async move {
-                let _fetching = last;
-                shared.fetch_locked().await;
+                let succeeded = shared.fetch_locked().await;
+                *last = Some(LastFetch { began, succeeded });
+                succeeded
             });
-            let _ = fetch.await;
+            fetch.await.unwrap_or(false)
         };
         // Metadata and keys are two answers.
-        let _ = timeout(policy.fetch_timeout * 2, refresh).await;
+        timeout(policy.fetch_timeout * 2, refresh).await.unwrap_or(false)
     }
 }
 
@@ -149,8 +159,12 @@ impl Shared {
     }
 
     async fn fetch(&self) -> bool {
-        let _fetching = self.fetching.lock().await;
-        self.fetch_locked().await
+        let mut last = self.fetching.lock().await;
+        let succeeded = self.fetch_locked().await;
+        if let Some(last) = &mut *last {
+            last.succeeded |= succeeded;
+        }
+        succeeded
     }
 
     /// Fetches the keys; the caller holds `fetching`.

@@ -36,6 +36,8 @@ pub(super) enum Refusal {
     Origin,
     /// No such path.
     NotFound,
+    /// Clients that were given a wrong token, and find no authorization server, ask the server itself to register them.
+    NoRegistration,
     /// A handler panicked.
     Panicked,
 }
@@ -51,7 +53,7 @@ impl Refusal {
             Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Origin => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoRegistration => StatusCode::NOT_FOUND,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -67,7 +69,7 @@ impl Refusal {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::StateAway => "unavailable",
             Self::Origin => "foreign_origin",
-            Self::NotFound => "no_such_path",
+            Self::NotFound | Self::NoRegistration => "no_such_path",
             Self::Panicked => "panicked",
         }
     }
@@ -90,6 +92,9 @@ impl Refusal {
             }
             Self::Origin => "web pages of this origin may not call; the operator allows more with --allow-origin".to_owned(),
             Self::NotFound => "nothing is here; the MCP endpoint is /mcp".to_owned(),
+            Self::NoRegistration => {
+                "this server registers no clients; check the token that the client sends, or ask the operator for one".to_owned()
+            }
             Self::Panicked => return McpError::Internal,
         };
         McpError::InvalidRequest(message)

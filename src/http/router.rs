@@ -108,7 +108,8 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
         Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz)).with_state(options.readiness);
     let [at_root, at_endpoint] = PROTECTED_RESOURCE_PATHS;
     let metadata = Router::new().route(at_root, options.resource.handler()).route(at_endpoint, options.resource.handler());
-    let others = probes.merge(metadata).fallback(any(|| async { Refusal::NotFound }));
+    let others = probes.merge(metadata).route("/register", any(|| async { Refusal::NoRegistration }));
+    let others = others.fallback(any(|| async { Refusal::NotFound }));
 
     ServiceBuilder::new().layer(RecordLayer::new(requests)).layer(ContainPanicsLayer).service(Routes { mcp, authz, others })
 }

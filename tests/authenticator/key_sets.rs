@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::outcome::{becomes, outcome};
 use crate::support::issuer::{Issuer, Mood, patient};
-use crate::support::tokens::{ED, P256, RSA, jwks, with};
+use crate::support::tokens::{ED, P256, P384, RSA, jwks, with};
 
 #[tokio::test]
 async fn metadata_is_found_in_every_place_where_it_may_be() {
@@ -104,6 +104,24 @@ async fn a_new_key_is_fetched_when_a_token_names_it() {
 
     // The old keys are gone, also for tokens checked a moment ago.
     assert_eq!(outcome(&authenticator, &P256.sign(&issuer.claims())).await, "unknown_key");
+}
+
+#[tokio::test]
+async fn while_the_issuer_is_away_an_unknown_key_may_be_a_new_one() {
+    let issuer = Issuer::start(jwks(&[&ED])).await;
+    let mut config = issuer.config(issuer.keys_url());
+    config.refresh.unknown_key = Duration::from_millis(200);
+    let authenticator = Authenticator::start(config).await.expect("starts");
+    issuer.set_mood(Mood::Failing);
+    issuer.set_keys(jwks(&[&ED, &P256]));
+    let (new, wrong) = (P256.sign(&issuer.claims()), P384.sign(&issuer.claims()));
+    for token in [&new, &wrong, &new] {
+        assert_eq!(outcome(&authenticator, token).await, "no_keys");
+    }
+    assert_eq!(outcome(&authenticator, &ED.sign(&issuer.claims())).await, "ok");
+    issuer.set_mood(Mood::Good);
+    becomes(&authenticator, &new, "ok").await;
+    assert_eq!(outcome(&authenticator, &wrong).await, "unknown_key");
 }
 
 #[tokio::test]
