@@ -22,6 +22,7 @@ mod json_text;
 pub mod metrics;
 pub mod path;
 mod replace_file;
+mod watched_files;
 
 pub mod auth;
 

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up: each may use those before it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "json_text",
     "metrics",
     "path",
     "replace_file",
+    "watched_files",
     "auth",
     "files",
     "search",
@@ -26,7 +27,7 @@ const ORDER: [&str; 18] = [
 ];
 
 /// Where a crate may be named; nowhere else under `src`.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("axum", &["http/", "app.rs"]),
     ("hyper", &["http/"]),
     ("redis", &["state/"]),
@@ -36,6 +37,9 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("cap_std", &["files/"]),
     ("rustix", &["files/", "cli/"]),
     ("clap", &["cli/", "config.rs"]),
+    ("tokio_rustls", &["http/"]),
+    ("simple_asn1", &["http/tls"]),
+    ("ipnet", &["http/client_address.rs"]),
 ];
 
 /// The error codes of JSON-RPC and of MCP (2026-07-28, basic, "Error Codes"); codes of one's own lie elsewhere.

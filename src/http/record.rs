@@ -14,7 +14,7 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -22,6 +22,7 @@ use tower::{Layer, Service};
 use self::line::Line;
 pub(super) use self::line::Summary;
 pub(super) use self::outcome::Outcome;
+use super::client_address::{ClientAddress, TrustedProxies};
 use crate::metrics::{OutcomeKind, RequestKind, Requests};
 
 thread_local! {
@@ -50,12 +51,13 @@ pub(super) fn note_kind(kind: RequestKind) {
 #[derive(Clone)]
 pub(super) struct RecordLayer {
     requests: Arc<Requests>,
+    proxies: Option<Arc<TrustedProxies>>,
 }
 
 impl RecordLayer {
-    /// Counts with `requests`.
-    pub(super) fn new(requests: Arc<Requests>) -> Self {
-        Self { requests }
+    /// Counts with `requests`; names clients as these proxies do.
+    pub(super) fn new(requests: Arc<Requests>, proxies: TrustedProxies) -> Self {
+        Self { requests, proxies: (!proxies.is_empty()).then(|| Arc::new(proxies)) }
     }
 }
 
@@ -64,9 +66,22 @@ impl RecordLayer {
 pub struct RecordRequests<S> {
     inner: S,
     requests: Arc<Requests>,
+    proxies: Option<Arc<TrustedProxies>>,
+    peer: Option<ClientAddress>,
 }
 
 impl<S> RecordRequests<S> {
+    /// The same, for the requests of one connection.
+    pub(super) fn of_peer(self, peer: ClientAddress) -> Self {
+        Self { peer: Some(peer), ..self }
+    }
+
+    /// Who sent a request with these headers; `None` when it came by no connection.
+    fn client(&self, headers: &HeaderMap) -> Option<ClientAddress> {
+        let peer = self.peer?;
+        Some(self.proxies.as_ref().map_or(peer, |proxies| proxies.client(peer, headers)))
+    }
+
     /// Where requests are counted.
     pub(super) fn requests(&self) -> &Arc<Requests> {
         &self.requests
@@ -77,7 +92,7 @@ impl<S> Layer<S> for RecordLayer {
     type Service = RecordRequests<S>;
 
     fn layer(&self, inner: S) -> RecordRequests<S> {
-        RecordRequests { inner, requests: Arc::clone(&self.requests) }
+        RecordRequests { inner, requests: Arc::clone(&self.requests), proxies: self.proxies.clone(), peer: None }
     }
 }
 
@@ -94,7 +109,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut record = Record::begin(Arc::clone(&self.requests), Line::of(&request));
+        let mut record = Record::begin(Arc::clone(&self.requests), Line::of(&request, || self.client(request.headers())));
         // Some refusals are ready before anything is polled.
         let inner = record.noting(|| self.inner.call(request));
         Recorded { inner, record: Some(record) }

@@ -19,6 +19,7 @@ use super::authenticate::{Authenticate, AuthenticateLayer};
 use super::authorize::AuthorizeLayer;
 use super::authz::Authz;
 use super::challenge::Challenge;
+use super::client_address::TrustedProxies;
 use super::contain_panics::{ContainPanics, ContainPanicsLayer};
 use super::endpoint::{Endpoint, Mcp};
 use super::health::{self, Readiness};
@@ -50,6 +51,8 @@ pub struct HttpOptions {
     pub readiness: Readiness,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who is believed when they say whom a request comes from.
+    pub proxies: TrustedProxies,
     /// When streams have to end.
     pub shutdown: Shutdown,
     /// How many sessions there may be, and for how long.
@@ -111,7 +114,11 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
     let others = probes.merge(metadata).route("/register", any(|| async { Refusal::NoRegistration }));
     let others = others.fallback(any(|| async { Refusal::NotFound }));
 
-    ServiceBuilder::new().layer(RecordLayer::new(requests)).layer(ContainPanicsLayer).service(Routes { mcp, authz, others })
+    ServiceBuilder::new().layer(RecordLayer::new(requests, options.proxies)).layer(ContainPanicsLayer).service(Routes {
+        mcp,
+        authz,
+        others,
+    })
 }
 
 impl Service<Request<Body>> for Routes {

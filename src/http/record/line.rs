@@ -7,6 +7,7 @@ use http::{Request, StatusCode};
 
 use super::Outcome;
 use crate::auth::Principal;
+use crate::http::client_address::ClientAddress;
 use crate::http::endpoint::names;
 use crate::http::read_message::Call;
 use crate::mcp::{Method, Reference};
@@ -54,6 +55,7 @@ pub(super) fn is_logged() -> bool {
 pub(super) struct Line {
     http_method: Box<str>,
     path: Box<str>,
+    client: Option<ClientAddress>,
     pub(super) summary: Option<Summary>,
 }
 
@@ -66,6 +68,7 @@ macro_rules! write_line {
             tracing::Level::$level,
             http_method = &*line.http_method,
             path = &*line.path,
+            client = line.client.map(tracing::field::display),
             status = $status,
             outcome = outcome.kind.as_str(),
             error = outcome.error,
@@ -84,11 +87,11 @@ macro_rules! write_line {
 }
 
 impl Line {
-    /// The line of this request; `None` when requests are not logged.
-    pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
+    /// The line of this request; `None` when requests are not logged, and then `client` is not asked for.
+    pub(super) fn of<B>(request: &Request<B>, client: impl FnOnce() -> Option<ClientAddress>) -> Option<Self> {
         is_logged().then(|| {
             let (http_method, path) = (cut(request.method().as_str()), cut(request.uri().path()));
-            Self { http_method, path, summary: None }
+            Self { http_method, path, client: client(), summary: None }
         })
     }
 
