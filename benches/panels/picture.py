@@ -62,7 +62,8 @@ def graph(panel, series, place, times, starts):
         values = [value for _, points in series for _, value in points]
     logarithmic = "scaleDistribution" in custom and any(value > 0 for value in values)
     (low, high) = scale(values, defaults, logarithmic, unit)
-    chart = Chart(inner(place), times, (low, high), logarithmic, 1024 ** power_of(high) if unit in BYTES else 1)
+    round_in = 1024 ** power_of(high) if unit in BYTES else 60 if unit == "s" and high > 120 else 1
+    chart = Chart(inner(place), times, (low, high), logarithmic, round_in)
     chart.grid(lambda value: said(value, unit), clocks(times))
     for start in starts:
         x = chart.at(start)

@@ -57,7 +57,8 @@ impl World {
     }
 }
 
-#[tokio::test]
+// The issuer answers on another thread while the start of the server is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_dashboard_and_the_rules_ask_for_what_is_exported() {
     let world = World::start().await;
     let prometheus = Prometheus::start(&world.address);

@@ -183,7 +183,8 @@ async fn lanes_tell_how_full_they_are_and_how_long_calls_wait() {
     assert_eq!(all["pressmark_lane_wait_seconds_bucket{le=\"20.0\",lane=\"cpu\"}"], 1.0, "nobody was before it");
 }
 
-#[tokio::test]
+// The issuer answers on another thread while the start of the server is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_keys_of_the_identity_provider_have_an_age() {
     let (folder, issuer) = (folder(), Issuer::start(jwks(&[&P256])).await);
     let keys = format!("{}/keys", issuer.url);
