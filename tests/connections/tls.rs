@@ -60,7 +60,8 @@ async fn both_versions_of_tls_and_of_http_are_spoken_on_one_port() {
         client.open("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": ["file:///hello.txt"]}})).await;
     stream.next().await.expect("the acknowledgement");
     let text = "changed\n".repeat(4_000);
-    assert!(!client.call_tool("write_file", json!({"path": "/hello.txt", "text": text})).await.is_tool_error());
+    let written = client.call_tool("write_file", json!({"path": "/hello.txt", "content": text, "overwrite": true})).await;
+    assert!(!written.is_tool_error(), "{}", written.text);
     assert_eq!(stream.next().await.expect("an event")["method"], "notifications/resources/updated");
     let resource = client.request("resources/read", json!({"uri": "file:///hello.txt"})).await;
     assert_eq!(resource.result()["contents"][0]["text"], text, "more than one record");
@@ -144,10 +145,12 @@ async fn large_answers_come_whole_to_clients_that_take_their_time() {
     let place = Place::with_tls(Settings::default(), |app| app).await;
     let client = place.server.client();
     let text = "x".repeat(900_000);
-    let message = client.message("tools/call", json!({"name": "write_file", "arguments": {"path": "/large.txt", "text": text}}));
+    let message =
+        client.message("tools/call", json!({"name": "write_file", "arguments": {"path": "/large.txt", "content": text}}));
     let mut connection = place.connect().await;
     connection.send(client.raw(&message, "")).await;
-    assert!(connection.answer().await.0.starts_with("http/1.1 200"));
+    let written = connection.answer().await;
+    assert!(written.0.starts_with("http/1.1 200") && !written.1.contains("isError\":true"), "{written:?}");
     connection.send(client.raw(&client.message("resources/read", json!({"uri": "file:///large.txt"})), "").repeat(8)).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     for _ in 0..8 {
