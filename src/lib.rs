@@ -22,6 +22,7 @@ mod json_text;
 pub mod metrics;
 pub mod path;
 mod replace_file;
+pub mod traces;
 
 pub mod auth;
 
@@ -32,6 +33,8 @@ pub mod state;
 pub mod changes;
 
 pub mod call;
+
+pub mod audit;
 
 pub mod prompts;
 pub mod resources;

@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up: each may use those before it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 20] = [
     "json_text",
     "metrics",
     "path",
     "replace_file",
+    "traces",
     "auth",
     "files",
     "search",
     "state",
     "changes",
     "call",
+    "audit",
     "tools",
     "resources",
     "prompts",
@@ -26,13 +28,17 @@ const ORDER: [&str; 18] = [
 ];
 
 /// Where a crate may be named; nowhere else under `src`.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 13] = [
     ("axum", &["http/", "app.rs"]),
     ("hyper", &["http/"]),
     ("redis", &["state/"]),
     ("prometheus_client", &["metrics"]),
     ("jsonwebtoken", &["auth/"]),
-    ("reqwest", &["auth/", "cli/"]),
+    ("reqwest", &["auth/", "cli/", "traces/"]),
+    ("opentelemetry", &["traces"]),
+    ("opentelemetry_http", &["traces/"]),
+    ("opentelemetry_otlp", &["traces/"]),
+    ("opentelemetry_sdk", &["traces"]),
     ("cap_std", &["files/"]),
     ("rustix", &["files/", "cli/"]),
     ("clap", &["cli/", "config.rs"]),

@@ -32,6 +32,7 @@ pub use challenge::Challenge;
 pub use health::Readiness;
 pub use listen::serve;
 pub use origin::Origins;
+pub use record::Watch;
 pub use router::{HttpOptions, Routes, Server, router};
 pub use scrape::serve_metrics;
 pub use shutdown::{Shutdown, ShutdownTrigger};

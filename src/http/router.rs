@@ -23,7 +23,7 @@ use super::contain_panics::{ContainPanics, ContainPanicsLayer};
 use super::endpoint::{Endpoint, Mcp};
 use super::health::{self, Readiness};
 use super::origin::{CheckOrigin, OriginLayer, Origins};
-use super::record::{RecordLayer, RecordRequests};
+use super::record::{RecordLayer, RecordRequests, Watch};
 use super::respond::Refusal;
 use super::shutdown::Shutdown;
 use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
@@ -50,6 +50,8 @@ pub struct HttpOptions {
     pub readiness: Readiness,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who else wants to know of requests.
+    pub watch: Watch,
     /// When streams have to end.
     pub shutdown: Shutdown,
     /// How many sessions there may be, and for how long.
@@ -76,6 +78,7 @@ pub struct Routes {
 
 /// Makes the server.
 pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
+    let traces = options.watch.traces.clone();
     let header_params = Arc::new(features.tools.header_params());
     let requests = Arc::new(options.metrics.requests(features.tools.descriptions().map(|tool| tool.spec.name)));
     let writer = Arc::new(ResultWriter::new(options.info));
@@ -101,6 +104,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
             max_request_bytes: options.max_request_bytes,
             body_timeout: options.body_timeout,
             requests: Arc::clone(&requests),
+            watch: options.watch,
         }),
     );
 
@@ -110,7 +114,11 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
     let metadata = Router::new().route(at_root, options.resource.handler()).route(at_endpoint, options.resource.handler());
     let others = probes.merge(metadata).fallback(any(|| async { Refusal::NotFound }));
 
-    ServiceBuilder::new().layer(RecordLayer::new(requests)).layer(ContainPanicsLayer).service(Routes { mcp, authz, others })
+    ServiceBuilder::new().layer(RecordLayer::new(requests, traces)).layer(ContainPanicsLayer).service(Routes {
+        mcp,
+        authz,
+        others,
+    })
 }
 
 impl Service<Request<Body>> for Routes {

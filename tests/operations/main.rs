@@ -1,11 +1,14 @@
 //! What an operator sees: start-up, settings, probes, logs, shutdown.
 
+mod audit;
+mod collector;
 mod logs;
 mod metrics;
 mod mounts;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
+mod traces;
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
