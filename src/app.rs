@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use self::banner::Banner;
+use crate::audit::Audit;
 use crate::auth::{AuthConfig, AuthSetupError, Authenticator, KeySetFetches, KeySource, RefreshPolicy};
 use crate::call::{Lane, LaneLoad, Lanes};
 use crate::changes::Notifier;
@@ -21,7 +22,7 @@ use crate::config::{AuthSettings, Config, LogFormat, StateConfig};
 use crate::files::{Changes, Touched, Tree, TreeError};
 use crate::http::{
     self, ConnectionOptions, HandshakeFailure, HttpOptions, ListenAddress, Listener, Origins, ProtectedResource, Readiness,
-    Shutdown, ShutdownTrigger, Tls,
+    Shutdown, ShutdownTrigger, Tls, Watch,
 };
 use crate::mcp::legacy::SessionLimits;
 use crate::mcp::{Features, RequestStates, ServerInfo, Tasks, read_sealing_keys};
@@ -34,9 +35,12 @@ use crate::tools::{
     CopyFile, CreateDirectory, DeleteFile, EditFile, FindFiles, GetFileInfo, ListDirectory, MoveFile, ReadFile, SearchText, Tool,
     ToolRegistry, WriteFile,
 };
+use crate::traces::{TraceSettings, TraceSettingsError, Traces};
 
 /// How long calls under way may go on after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(25);
+/// How long the last spans may take to be sent, after the last call.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 /// Calls that may wait for a place in the CPU lane, for each place in it.
 const CPU_QUEUE_PER_CORE: usize = 32;
 
@@ -54,6 +58,7 @@ pub struct App {
     request_states: RequestStates,
     features: Features,
     metrics: Arc<Metrics>,
+    audit: Audit,
 }
 
 /// A server that listens and waits to be run.
@@ -67,6 +72,8 @@ pub struct BoundApp {
     url: Url,
     banner: Banner,
     log_format: LogFormat,
+    /// Where spans go; None when there are no traces.
+    traces: Option<Traces>,
     /// The counts, and where they are read.
     scrapes: Option<(TcpListener, Arc<Metrics>)>,
 }
@@ -119,6 +126,25 @@ pub enum AppError {
     /// The certificate cannot be used, or its key would be served.
     #[error("--tls-cert, --tls-key: {0}")]
     Tls(String),
+    /// The audit log cannot be kept.
+    #[error("--audit-log {}: {source}; choose a file that this server may write, in a folder that is there", file.display())]
+    Audit {
+        /// Which file.
+        file: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Callers could read the audit log, or change it.
+    #[error("--audit-log {}: callers could read it in {mount}; move it out of the served folder", file.display())]
+    AuditInReach {
+        /// Which file.
+        file: PathBuf,
+        /// Where in the tree its mount is.
+        mount: TreePath,
+    },
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TraceSettingsError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another with {option}")]
     Listen {
@@ -137,8 +163,13 @@ impl AppError {
     pub fn is_of_settings(&self) -> bool {
         match self {
             Self::Tree(error) => matches!(error, TreeError::Empty | TreeError::Duplicate(_) | TreeError::BadName(_)),
-            Self::KeysInReach { .. } | Self::SealKeys { .. } => true,
-            Self::State { .. } | Self::Auth(_) | Self::SealKeysUnreadable { .. } | Self::Tls(_) | Self::Listen { .. } => false,
+            Self::KeysInReach { .. } | Self::SealKeys { .. } | Self::AuditInReach { .. } | Self::Traces(_) => true,
+            Self::State { .. }
+            | Self::Auth(_)
+            | Self::SealKeysUnreadable { .. }
+            | Self::Tls(_)
+            | Self::Audit { .. }
+            | Self::Listen { .. } => false,
         }
     }
 }
@@ -152,6 +183,7 @@ impl App {
         let tree = Arc::new(Tree::open(config.mounts.clone())?);
         keep_keys_out_of_reach(&tree, &config.auth)?;
         let metrics = Arc::new(Metrics::new());
+        let audit = audit(config.audit_log.as_deref(), &tree, &metrics)?;
         let state: Arc<dyn SharedState> = match &config.state {
             StateConfig::Memory => Arc::new(MemoryState::new()),
             StateConfig::Redis(url) => {
@@ -166,6 +198,7 @@ impl App {
         let (max_result_bytes, timeout) = (config.max_result_bytes, config.request_timeout);
         let mut tools = ToolRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout)
             .with_path_headers(config.path_headers)
+            .with_audit(audit.clone())
             .with(ListDirectory::new(Arc::clone(&tree), cursors.clone()))
             .with(FindFiles::new(Arc::clone(&tree), cursors.clone()))
             .with(SearchText::new(Arc::clone(&tree), cursors.clone()))
@@ -190,7 +223,7 @@ impl App {
             ResourceRegistry::new(lanes, max_result_bytes, timeout).with(TreeResources::new(Arc::clone(&tree), changes));
         let request_states = request_states(config.seal_keys.as_deref(), &tree)?;
         let features = Features { tools, prompts, resources, notifier };
-        Ok(Self { config, tree, state, request_states, features, metrics })
+        Ok(Self { config, tree, state, request_states, features, metrics, audit })
     }
 
     /// The files that are served, for tools of your own: [`View::new`](crate::files::View::new) with this and the caller of
@@ -265,6 +298,7 @@ impl App {
         let authenticator = Arc::new(Authenticator::start(auth).await?);
         watch_tokens(&self.metrics, &authenticator);
         watch_key_set(&self.metrics, &authenticator);
+        let traces = traces(self.config.otlp_endpoint.as_ref(), &self.metrics)?;
         let (stopping, shutdown) = Shutdown::new();
         let info = server_info(&self.features, is_writable(&self.tree));
         let features = Arc::new(self.features);
@@ -279,6 +313,7 @@ impl App {
             readiness: Readiness { state: self.state, tree: self.tree, authenticator },
             metrics: self.metrics,
             proxies: self.config.trusted_proxies,
+            watch: Watch { traces: traces.clone(), audit: self.audit },
             shutdown: shutdown.clone(),
             sessions: SessionLimits { ttl: self.config.session_ttl, per_principal: self.config.max_sessions },
             max_stream_age: self.config.max_stream_age,
@@ -287,7 +322,7 @@ impl App {
         };
         let (server, log_format) = (http::router(features, options), self.config.log_format);
         let connections = ConnectionOptions { tls, keep_alive: self.config.keep_alive };
-        Ok(BoundApp { listener, connections, server, stopping, shutdown, tasks, url, banner, log_format, scrapes })
+        Ok(BoundApp { listener, connections, server, stopping, shutdown, tasks, url, banner, log_format, traces, scrapes })
     }
 }
 
@@ -346,6 +381,9 @@ impl BoundApp {
         };
         if left > 0 {
             tracing::warn!(connections = left, "stopped before every call was finished");
+        }
+        if let Some(traces) = self.traces {
+            traces.finish(LAST_SPANS).await;
         }
     }
 }
@@ -422,6 +460,37 @@ fn watch_key_set(metrics: &Metrics, authenticator: &Arc<Authenticator>) {
     metrics.watch_counters("key_set_fetches", "Attempts to get the keys of the authorization server", outcomes);
     let last = vec![reading(&[], |fetches| fetches.last)];
     metrics.watch_gauges("key_set_timestamp_seconds", "When its keys were fetched last, in Unix time; 0 before", last);
+}
+
+fn audit(file: Option<&Path>, tree: &Tree, metrics: &Metrics) -> Result<Audit, AppError> {
+    let Some(file) = file else { return Ok(Audit::to_log()) };
+    // A file that is not there yet is where its folder is.
+    let mount = [Some(file), file.parent()].into_iter().flatten().find_map(|place| tree.mount_with(place));
+    if let Some(mount) = mount {
+        return Err(AppError::AuditInReach { file: file.to_owned(), mount: mount.path().clone() });
+    }
+    let audit = Audit::to_file(file).map_err(|source| AppError::Audit { file: file.to_owned(), source })?;
+    let reading = |labels, read: fn(&Audit) -> u64| -> Reading {
+        let audit = audit.clone();
+        (labels, Box::new(move || read(&audit)))
+    };
+    let readings = vec![reading(&[("outcome", "written")], Audit::written), reading(&[("outcome", "lost")], Audit::lost)];
+    metrics.watch_counters("audit_lines", "Lines for the audit file: written, or lost because they could not be", readings);
+    Ok(audit)
+}
+
+fn traces(endpoint: Option<&Url>, metrics: &Metrics) -> Result<Option<Traces>, AppError> {
+    let Some(settings) = TraceSettings::find(endpoint)? else { return Ok(None) };
+    let traces = Traces::start(&settings)?;
+    tracing::info!(collector = settings.url().as_str(), by = settings.option(), "spans are sent to a collector");
+    let reading = |labels, read: fn(&Traces) -> u64| -> Reading {
+        let traces = traces.clone();
+        (labels, Box::new(move || read(&traces)))
+    };
+    let readings =
+        vec![reading(&[("outcome", "exported")], Traces::exported), reading(&[("outcome", "dropped")], Traces::dropped)];
+    metrics.watch_counters("spans", "Spans that the collector has taken, or that were given up", readings);
+    Ok(Some(traces))
 }
 
 fn keep_keys_out_of_reach(tree: &Tree, auth: &AuthSettings) -> Result<(), AppError> {

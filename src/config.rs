@@ -12,6 +12,7 @@ use crate::auth::{JwtConfig, KeySource, issuer_url, key_url};
 use crate::files::MountSpec;
 use crate::http::{ListenAddress, TlsFiles, TrustedProxies};
 use crate::state::RedisUrl;
+use crate::traces::collector_url;
 
 /// Everything that can be set, as it was said. Flags and environment come from clap, the file from serde; the names are
 /// the same in all three.
@@ -149,8 +150,18 @@ pub struct Settings {
     pub workers: Option<usize>,
 
     /// Form of the log lines on stderr; RUST_LOG selects what is logged [default: text]
-    #[arg(long, env = "PRESSMARK_LOG_FORMAT", value_name = "FORMAT", help_heading = "Logs")]
+    #[arg(long, env = "PRESSMARK_LOG_FORMAT", value_name = "FORMAT", help_heading = "Logs and traces")]
     pub log_format: Option<LogFormat>,
+
+    /// Append a line of JSON for each call of a tool (who, tool, paths, outcome; never content) to this file, which may be
+    /// moved away at any time [default: among the log lines, as pressmark::audit]
+    #[arg(long, env = "PRESSMARK_AUDIT_LOG", value_name = "FILE", help_heading = "Logs and traces")]
+    pub audit_log: Option<PathBuf>,
+
+    /// Send traces to this OpenTelemetry collector by OTLP (HTTP, protobuf), such as http://collector:4318; headers,
+    /// sampler and resource are set by the OTEL_ variables [default: OTEL_EXPORTER_OTLP_ENDPOINT, or no traces]
+    #[arg(long, env = "PRESSMARK_OTLP_ENDPOINT", value_name = "URL", help_heading = "Logs and traces")]
+    pub otlp_endpoint: Option<String>,
 }
 
 /// How log lines look.
@@ -217,6 +228,10 @@ pub struct Config {
     pub workers: Option<usize>,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// The file of the audit log; `None`: it goes to the log.
+    pub audit_log: Option<PathBuf>,
+    /// The collector of traces; `None`: the one that the standard variables of OpenTelemetry name, if they do.
+    pub otlp_endpoint: Option<Url>,
 }
 
 /// Where replicas share state.
@@ -318,6 +333,8 @@ impl Settings {
             request_timeout: self.request_timeout.or(file.request_timeout),
             workers: self.workers.or(file.workers),
             log_format: self.log_format.or(file.log_format),
+            audit_log: self.audit_log.or(file.audit_log),
+            otlp_endpoint: self.otlp_endpoint.or(file.otlp_endpoint),
         }
     }
 
@@ -355,6 +372,8 @@ impl Settings {
             request_timeout: duration("--request-timeout", self.request_timeout.as_deref(), Duration::from_secs(60))?,
             workers: self.workers.map(workers).transpose()?,
             log_format: self.log_format.unwrap_or_default(),
+            audit_log: self.audit_log,
+            otlp_endpoint: self.otlp_endpoint.as_deref().map(otlp_endpoint).transpose()?,
         })
     }
 
@@ -524,6 +543,10 @@ fn origin(text: &str) -> Result<Url, ConfigError> {
         return Err(ConfigError(format!("--allow-origin {text}: an origin has no path, for example https://app.example.com")));
     }
     Ok(url)
+}
+
+fn otlp_endpoint(text: &str) -> Result<Url, ConfigError> {
+    collector_url(text).map_err(|problem| ConfigError(format!("--otlp-endpoint: {problem}")))
 }
 
 fn state(text: &str) -> Result<StateConfig, ConfigError> {

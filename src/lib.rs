@@ -22,6 +22,7 @@ mod json_text;
 pub mod metrics;
 pub mod path;
 mod replace_file;
+pub mod traces;
 mod watched_files;
 
 pub mod auth;
@@ -33,6 +34,8 @@ pub mod state;
 pub mod changes;
 
 pub mod call;
+
+pub mod audit;
 
 pub mod prompts;
 pub mod resources;

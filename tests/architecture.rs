@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up: each may use those before it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 21] = [
     "json_text",
     "metrics",
     "path",
     "replace_file",
     "watched_files",
+    "traces",
     "auth",
     "files",
     "search",
     "state",
     "changes",
     "call",
+    "audit",
     "tools",
     "resources",
     "prompts",
@@ -27,13 +29,17 @@ const ORDER: [&str; 19] = [
 ];
 
 /// Where a crate may be named; nowhere else under `src`.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("axum", &["http/", "app.rs"]),
     ("hyper", &["http/"]),
     ("redis", &["state/"]),
     ("prometheus_client", &["metrics"]),
     ("jsonwebtoken", &["auth/"]),
-    ("reqwest", &["auth/", "cli/"]),
+    ("reqwest", &["auth/", "cli/", "traces/"]),
+    ("opentelemetry", &["traces"]),
+    ("opentelemetry_http", &["traces/"]),
+    ("opentelemetry_otlp", &["traces/"]),
+    ("opentelemetry_sdk", &["traces"]),
     ("cap_std", &["files/"]),
     ("rustix", &["files/", "cli/"]),
     ("clap", &["cli/", "config.rs"]),

@@ -61,10 +61,11 @@ impl Claims {
         let named = |text: Option<String>| text.filter(|text| !text.is_empty());
         // RFC 9068 requires `sub`; some issuers leave it out where a client acts for itself. The prefix keeps a client
         // that could choose its own id from choosing that of a user.
+        let client_id = named(self.client_id).or_else(|| named(self.azp));
         let subject = named(self.sub)
-            .or_else(|| named(self.client_id).or_else(|| named(self.azp)).map(|client| format!("client:{client}")))
+            .or_else(|| client_id.as_ref().map(|client| format!("client:{client}")))
             .ok_or(TokenProblem::MissingClaim("sub"))?;
         let scopes = ScopeSet::parse(self.scope.or(self.scp).iter().flat_map(ScopeWords::iter));
-        Ok(Principal { issuer, subject, scopes, validity })
+        Ok(Principal { issuer, subject, client_id, scopes, validity })
     }
 }

@@ -16,6 +16,17 @@ pub enum Denied {
     },
 }
 
+impl Denied {
+    /// Why, as one word for logs.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::InsufficientScope { .. } => "insufficient_scope",
+        }
+    }
+}
+
 impl Principal {
     /// Does the caller hold all of these scopes?
     #[must_use]

@@ -10,6 +10,8 @@ pub struct Principal {
     pub issuer: String,
     /// The token's `sub`, or the name of the API key.
     pub subject: String,
+    /// The client that acts for the subject, as the token names it (`client_id`, RFC 9068; `azp`); for logs only.
+    pub client_id: Option<String>,
     /// What the caller may do.
     pub scopes: ScopeSet,
     /// How long all this holds good.
@@ -20,7 +22,7 @@ impl Principal {
     /// A caller whose credentials neither expire nor are withdrawn.
     #[must_use]
     pub fn new(issuer: impl Into<String>, subject: impl Into<String>, scopes: ScopeSet) -> Self {
-        Self { issuer: issuer.into(), subject: subject.into(), scopes, validity: Validity::default() }
+        Self { issuer: issuer.into(), subject: subject.into(), client_id: None, scopes, validity: Validity::default() }
     }
 
     /// The stable identity that shared state is bound to: 128 bits over issuer and subject, as hexadecimal digits.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::input::{needed, read_elicitation, read_roots};
 use super::{
     Answers, ClientCapabilities, ElicitResult, Elicitation, InputRequest, InputRequests, Interrupted, Lane, Lanes, LogLevel,
-    LogMessage, Progress, Reports, Root, Sampling, SamplingResult, ToolError, ToolErrorKind,
+    LogMessage, Origin, Progress, Reports, Root, Sampling, SamplingResult, ToolError, ToolErrorKind,
 };
 use crate::auth::Principal;
 
@@ -26,13 +26,15 @@ pub struct Caller {
     pub answers: Answers,
     /// Where reports go.
     pub reports: Reports,
+    /// Where the call comes from; `None` when nobody wants to know.
+    pub origin: Option<Arc<Origin>>,
 }
 
 impl Caller {
-    /// A caller whose client declares nothing, has answered nothing and wants no reports.
+    /// A caller whose client declares nothing, has answered nothing and wants no reports, from nowhere in particular.
     #[must_use]
     pub fn new(principal: Arc<Principal>) -> Self {
-        Self { principal, capabilities: Arc::default(), answers: Answers::new(), reports: Reports::default() }
+        Self { principal, capabilities: Arc::default(), answers: Answers::new(), reports: Reports::default(), origin: None }
     }
 }
 

@@ -16,6 +16,7 @@ use tower::Service;
 
 use super::endpoint::Endpoint;
 use super::read_message::{Call, Rejection};
+use super::record::{Outcome, Part};
 use super::session::{self, Found};
 use super::{listen_stream, respond, sse, stream_end};
 use crate::auth::Principal;
@@ -56,9 +57,9 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: Arc<Principal>, heade
             }
         }
     }
-    let Call { id, version, method, retry, capabilities, log_level, wants_progress, notifications, .. } = call;
+    let Call { id, version, method, retry, capabilities, log_level, wants_progress, notifications, origin, .. } = call;
     let mut service = endpoint.service.clone();
-    let mut caller = Caller { capabilities: Arc::new(capabilities), ..Caller::new(Arc::clone(&principal)) };
+    let mut caller = Caller { capabilities: Arc::new(capabilities), origin, ..Caller::new(Arc::clone(&principal)) };
     if !wants_progress && log_level.is_none() {
         let request = Request { caller, version, method, retry, session };
         return finish(endpoint, &id, version, service.call(request).await);
@@ -77,12 +78,14 @@ pub(super) async fn answer_in_batch(
     principal: &Arc<Principal>,
     found: &Found,
     call: Result<Call, Rejection>,
+    part: Option<Part>,
 ) -> Option<Vec<u8>> {
     let call = match call {
         Ok(call) => call,
         Err(rejection) => return Some(write_error(rejection.id.as_ref(), &rejection.error)),
     };
-    let (id, version, caller) = (call.id.clone(), call.version, Caller::new(Arc::clone(principal)));
+    let (id, version) = (call.id.clone(), call.version);
+    let caller = Caller { origin: call.origin.clone(), ..Caller::new(Arc::clone(principal)) };
     let mut service = endpoint.service.clone();
     let outcome = match found {
         Found::Session(session) => {
@@ -97,13 +100,17 @@ pub(super) async fn answer_in_batch(
             service.call(Request { caller, version, method, retry, session: None }).await
         }
     };
-    Some(match outcome {
-        Ok(McpResult::InputRequired { .. }) => {
+    let outcome = outcome.and_then(|result| match result {
+        McpResult::InputRequired { .. } => {
             let problem = "this call has to ask through the client, which needs a stream of its own: send it outside of a batch";
-            write_error(Some(&id), &McpError::InvalidRequest(problem.to_owned()))
+            Err(McpError::InvalidRequest(problem.to_owned()))
         }
-        outcome => respond::message(&id, version, &endpoint.writer, outcome),
-    })
+        result => Ok(result),
+    });
+    if let Some(part) = part {
+        part.end(Outcome::of(&outcome));
+    }
+    Some(respond::message(&id, version, &endpoint.writer, outcome))
 }
 
 /// A client that has shaken hands gets a session.

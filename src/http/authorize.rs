@@ -72,7 +72,8 @@ fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Aut
         Method::ListResources(cursor) => Method::ListResources(cursor),
         Method::ListTemplates => Method::ListTemplates,
         Method::CallTool(call) => {
-            let tool = features.tools.authorize(principal, &call.name, call.arguments_json());
+            let origin = caller.origin.as_ref();
+            let tool = features.tools.authorize_from(origin, principal, &call.name, call.arguments_json());
             Method::CallTool((tool.map_err(|denied| McpError::refusal(denied, "tool", &call.name))?, call))
         }
         Method::GetPrompt(call) => {

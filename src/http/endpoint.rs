@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower::Service;
@@ -20,14 +21,14 @@ use super::authenticate::Authenticated;
 use super::authorize::Authorize;
 use super::challenge::Challenge;
 use super::read_message::{Call, Incoming, Rejection, Told, no_batches, read_message};
-use super::record::{self, Summary};
+use super::record::{self, Part, Watch};
 use super::respond::{self, Refusal};
 use super::session::{self, Found};
 use super::shutdown::Shutdown;
 use crate::auth::Principal;
 use crate::mcp::legacy::{Calls, Sessions};
 use crate::mcp::{Dispatch, McpError, Method, RequestId, ResultWriter};
-use crate::metrics::Requests;
+use crate::metrics::{RequestKind, Requests};
 use crate::tools::HeaderParams;
 
 /// What every request needs.
@@ -54,6 +55,8 @@ pub(super) struct Endpoint {
     pub body_timeout: Duration,
     /// Where requests are counted.
     pub requests: Arc<Requests>,
+    /// Who else wants to know of them.
+    pub watch: Watch,
 }
 
 /// The endpoint as a service. Cheap to clone.
@@ -79,27 +82,16 @@ impl Service<Authenticated<Body>> for Mcp {
         let endpoint = Arc::clone(&self.0);
         Box::pin(async move {
             let (principal, request) = request.into_parts();
-            let mut summary = Summary::of(&principal);
-            let mut response = respond(&endpoint, principal, request, &mut summary).await;
-            if let Some(summary) = summary {
-                response.extensions_mut().insert(summary);
-            }
-            Ok(response)
+            record::note_summary(&principal, None);
+            Ok(respond(&endpoint, principal, request).await)
         })
     }
 }
 
-async fn respond(
-    endpoint: &Endpoint,
-    principal: Arc<Principal>,
-    request: Request<Body>,
-    summary: &mut Option<Summary>,
-) -> Response {
+async fn respond(endpoint: &Endpoint, principal: Arc<Principal>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     match head.method {
-        http::Method::POST => {
-            post(endpoint, principal, &head.headers, body, summary).await.unwrap_or_else(Refusal::into_response)
-        }
+        http::Method::POST => post(endpoint, principal, &head, body).await.unwrap_or_else(Refusal::into_response),
         http::Method::GET => {
             record::note_kind(endpoint.requests.kind("stream", None));
             Box::pin(session::get(endpoint, &principal, &head.headers)).await
@@ -110,13 +102,8 @@ async fn respond(
     }
 }
 
-async fn post(
-    endpoint: &Endpoint,
-    principal: Arc<Principal>,
-    headers: &HeaderMap,
-    body: Body,
-    summary: &mut Option<Summary>,
-) -> Result<Response, Refusal> {
+async fn post(endpoint: &Endpoint, principal: Arc<Principal>, head: &Parts, body: Body) -> Result<Response, Refusal> {
+    let headers = &head.headers;
     check_content_type(headers)?;
     check_accept(headers)?;
     let body = read_body(endpoint, headers, body).await?;
@@ -127,17 +114,17 @@ async fn post(
             record::note_kind(endpoint.requests.kind("notification", None));
             Ok(Box::pin(tell(endpoint, &principal, headers, vec![told])).await)
         }
-        Ok(Incoming::Call(call)) => {
-            let (method, tool) = names(&call);
-            record::note_kind(endpoint.requests.kind(method, tool));
-            if let Some(summary) = summary {
-                summary.note(&call);
+        Ok(Incoming::Call(mut call)) => {
+            let kind = kind(endpoint, &call);
+            record::note_kind(kind);
+            if let Some(message) = endpoint.watch.look(head, &mut call, endpoint.requests.tool(kind)) {
+                record::note_summary(&principal, Some(message));
             }
             Ok(answer(endpoint, principal, headers, *call).await)
         }
         Ok(Incoming::Batch { calls, told }) => {
             record::note_kind(endpoint.requests.kind("batch", None));
-            Ok(Box::pin(batch(endpoint, &principal, headers, calls, told)).await)
+            Ok(Box::pin(batch(endpoint, &principal, head, calls, told)).await)
         }
     }
 }
@@ -156,11 +143,11 @@ const MAX_BATCH_ANSWER: usize = 4 << 20;
 async fn batch(
     endpoint: &Endpoint,
     principal: &Arc<Principal>,
-    headers: &HeaderMap,
+    head: &Parts,
     calls: Vec<Result<Call, Rejection>>,
     told: Vec<Told>,
 ) -> Response {
-    let found = match session::tell(endpoint, principal, headers, told).await {
+    let found = match session::tell(endpoint, principal, &head.headers, told).await {
         Ok(found) => found,
         Err(refused) => return refused,
     };
@@ -174,8 +161,12 @@ async fn batch(
     }
     let mut body = b"[".to_vec();
     for call in calls {
-        let call = if body.len() < MAX_BATCH_ANSWER { call } else { call.and_then(|call| Err(beyond_budget(call.id))) };
-        if let Some(answer) = answer_in_batch(endpoint, principal, &found, call).await {
+        let mut call = if body.len() < MAX_BATCH_ANSWER { call } else { call.and_then(|call| Err(beyond_budget(call.id))) };
+        let part = call.as_mut().ok().and_then(|call| {
+            let tool = endpoint.requests.tool(kind(endpoint, call));
+            Part::begin(endpoint.watch.traces.as_ref(), endpoint.watch.look(head, call, tool))
+        });
+        if let Some(answer) = answer_in_batch(endpoint, principal, &found, call, part).await {
             body.extend_from_slice(if body.len() > 1 { b"," } else { b"" });
             body.extend_from_slice(&answer);
         }
@@ -238,6 +229,11 @@ async fn read_body(endpoint: &Endpoint, headers: &HeaderMap, body: Body) -> Resu
         }
     };
     tokio::time::timeout(endpoint.body_timeout, read).await.unwrap_or(Err(Refusal::BodyTimeout))
+}
+
+fn kind(endpoint: &Endpoint, call: &Call) -> RequestKind {
+    let (method, tool) = names(call);
+    endpoint.requests.kind(method, tool)
 }
 
 /// The method's name for the log, and the tool's where one is called.

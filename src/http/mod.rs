@@ -39,6 +39,7 @@ pub use health::Readiness;
 pub use listen::serve;
 pub use listener::{ListenAddress, Listener};
 pub use origin::Origins;
+pub use record::Watch;
 pub use router::{HttpOptions, Routes, Server, router};
 pub use scrape::serve_metrics;
 pub use shutdown::{Shutdown, ShutdownTrigger};

@@ -2,6 +2,7 @@
 //! (2026-07-28, basic/transports/streamable-http, "Server Validation"). Nothing after this looks at headers again.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,11 +13,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::param_headers;
-use crate::call::{ClientCapabilities, LogLevel};
+use crate::call::{ClientCapabilities, LogLevel, Origin};
 use crate::mcp::{
     McpError, Message, Method, Named, Object, Params, ProtocolVersion, ReportNotifications, RequestId, Retry, read_capabilities,
 };
 use crate::tools::HeaderParams;
+use crate::traces::RemoteSpan;
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 pub(super) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
@@ -74,8 +76,10 @@ pub(super) struct Call {
     pub notifications: ReportNotifications,
     /// The whole message; shares the memory of the body.
     pub message: Bytes,
-    /// The caller's span (W3C Trace Context), for the log.
-    pub traceparent: Option<String>,
+    /// The caller's span, as the message names it.
+    pub caller_span: Option<RemoteSpan>,
+    /// Where it comes from, once somebody wants to know.
+    pub origin: Option<Arc<Origin>>,
 }
 
 /// A message that gets an error.
@@ -205,7 +209,8 @@ fn read_request(
         wants_progress: meta.progress_token.is_some(),
         notifications: ReportNotifications::new(meta.progress_token),
         message: body.slice_ref(text.as_bytes()),
-        traceparent: meta.traceparent.as_deref().map(str::to_owned),
+        caller_span: meta.traceparent.and_then(|parent| RemoteSpan::read(&parent, meta.tracestate.as_deref())),
+        origin: None,
     })))
 }
 

@@ -1,7 +1,10 @@
-//! What is kept of each request when its answer has gone out: counts, and a log line.
+//! What is kept of each request when its answer has gone out: counts, a log line, a span.
 
 mod line;
 mod outcome;
+mod span;
+mod summary;
+mod watch;
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -20,19 +23,25 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use self::line::Line;
-pub(super) use self::line::Summary;
 pub(super) use self::outcome::Outcome;
+pub(super) use self::summary::{MessageSummary, Part, Summary};
+pub use self::watch::Watch;
 use super::client_address::{ClientAddress, TrustedProxies};
+use crate::auth::Principal;
 use crate::metrics::{OutcomeKind, RequestKind, Requests};
+use crate::traces::Traces;
 
 thread_local! {
     /// What the poll under way has noted. What answers a request runs within the poll that its record watches, many calls
     /// away from the record, and in streams long after the head of the answer.
-    static NOTED: Cell<Noted> = const { Cell::new(Noted { kind: None, outcome: None }) };
+    static NOTED: Cell<Noted> = const { Cell::new(Noted { is_watched: false, kind: None, outcome: None }) };
+    /// The same, of requests that are watched.
+    static SUMMARY: Cell<Option<Summary>> = const { Cell::new(None) };
 }
 
 #[derive(Clone, Copy, Default)]
 struct Noted {
+    is_watched: bool,
     kind: Option<RequestKind>,
     outcome: Option<Outcome>,
 }
@@ -47,17 +56,30 @@ pub(super) fn note_kind(kind: RequestKind) {
     NOTED.set(Noted { kind: Some(kind), ..NOTED.get() });
 }
 
-/// Counts and logs each request when the last byte of its answer has been handed over, or when the client went away before.
+/// Is the request being answered one that is logged, or gets a span?
+fn is_watched() -> bool {
+    NOTED.get().is_watched
+}
+
+/// Tells the record of the request being answered who asks, and what, if anybody wants to know.
+pub(super) fn note_summary(principal: &Arc<Principal>, message: Option<MessageSummary>) {
+    if is_watched() {
+        SUMMARY.set(Some(Summary::new(principal, message)));
+    }
+}
+
+/// Counts, logs and traces each request when the last byte of its answer has been handed over, or when the client went away before.
 #[derive(Clone)]
 pub(super) struct RecordLayer {
     requests: Arc<Requests>,
     proxies: Option<Arc<TrustedProxies>>,
+    traces: Option<Traces>,
 }
 
 impl RecordLayer {
-    /// Counts with `requests`; names clients as these proxies do.
-    pub(super) fn new(requests: Arc<Requests>, proxies: TrustedProxies) -> Self {
-        Self { requests, proxies: (!proxies.is_empty()).then(|| Arc::new(proxies)) }
+    /// Counts with `requests`, names clients as these proxies do, and hands spans to `traces`.
+    pub(super) fn new(requests: Arc<Requests>, proxies: TrustedProxies, traces: Option<Traces>) -> Self {
+        Self { requests, proxies: (!proxies.is_empty()).then(|| Arc::new(proxies)), traces }
     }
 }
 
@@ -68,6 +90,7 @@ pub struct RecordRequests<S> {
     requests: Arc<Requests>,
     proxies: Option<Arc<TrustedProxies>>,
     peer: Option<ClientAddress>,
+    traces: Option<Traces>,
 }
 
 impl<S> RecordRequests<S> {
@@ -92,7 +115,8 @@ impl<S> Layer<S> for RecordLayer {
     type Service = RecordRequests<S>;
 
     fn layer(&self, inner: S) -> RecordRequests<S> {
-        RecordRequests { inner, requests: Arc::clone(&self.requests), proxies: self.proxies.clone(), peer: None }
+        let (requests, proxies, traces) = (Arc::clone(&self.requests), self.proxies.clone(), self.traces.clone());
+        RecordRequests { inner, requests, proxies, peer: None, traces }
     }
 }
 
@@ -109,7 +133,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut record = Record::begin(Arc::clone(&self.requests), Line::of(&request, || self.client(request.headers())));
+        let line = line::is_logged().then(|| Line::of(&request, self.client(request.headers())));
+        let watched = (line.is_some() || self.traces.is_some())
+            .then(|| Box::new(Watched { line, traces: self.traces.clone(), summary: None }));
+        let mut record = Record::begin(Arc::clone(&self.requests), watched);
         // Some refusals are ready before anything is polled.
         let inner = record.noting(|| self.inner.call(request));
         Recorded { inner, record: Some(record) }
@@ -131,21 +158,21 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Recorded<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Ok(mut response) = ready!(match this.record {
+        let Ok(response) = ready!(match this.record {
             Some(record) => record.noting(|| this.inner.poll(cx)),
             None => this.inner.poll(cx),
         });
         let Some(mut record) = this.record.take() else { return Poll::Ready(Ok(response)) };
         record.status = Some(response.status());
         record.is_whole = response.body().is_end_stream();
-        if let Some(line) = &mut record.line {
-            line.summary = response.extensions_mut().remove::<Summary>();
-        } else if let Some(bytes) = response.body().size_hint().exact() {
+        if record.watched.is_none()
+            && let Some(bytes) = response.body().size_hint().exact()
+        {
             // An answer that lies there whole is as good as sent, and watching it would cost an allocation.
             (record.is_whole, record.bytes) = (true, bytes);
             return Poll::Ready(Ok(response));
         }
-        Poll::Ready(Ok(response.map(|body| Body::new(Watched { body, record }))))
+        Poll::Ready(Ok(response.map(|body| Body::new(Counted { body, record }))))
     }
 }
 
@@ -158,34 +185,49 @@ struct Record {
     /// Has the whole answer been handed over?
     is_whole: bool,
     bytes: u64,
+    /// None when nobody wants to know more.
+    watched: Option<Box<Watched>>,
+}
+
+/// What is logged of a request, or told by its span.
+struct Watched {
     line: Option<Line>,
+    traces: Option<Traces>,
+    summary: Option<Summary>,
 }
 
 impl Record {
-    fn begin(requests: Arc<Requests>, line: Option<Line>) -> Self {
+    fn begin(requests: Arc<Requests>, watched: Option<Box<Watched>>) -> Self {
         requests.begin();
         let (begun, noted) = (Instant::now(), Noted::default());
-        Self { requests, begun, noted, status: None, is_whole: false, bytes: 0, line }
+        Self { requests, begun, noted, status: None, is_whole: false, bytes: 0, watched }
     }
 
     /// Does a part of the request's work, and takes down what is noted meanwhile.
     fn noting<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        NOTED.set(Noted::default());
+        NOTED.set(Noted { is_watched: self.watched.is_some(), ..Noted::default() });
         let done = work();
         let noted = NOTED.take();
-        self.noted = Noted { kind: noted.kind.or(self.noted.kind), outcome: noted.outcome.or(self.noted.outcome) };
+        self.noted =
+            Noted { kind: noted.kind.or(self.noted.kind), outcome: noted.outcome.or(self.noted.outcome), ..Noted::default() };
+        if let Some(watched) = &mut self.watched
+            && let Some(summary) = SUMMARY.take()
+        {
+            watched.summary = Some(summary);
+        }
         done
     }
 
     fn outcome(&self) -> Outcome {
-        let kind = match (self.noted.outcome, self.status) {
-            (Some(noted), _) => return noted,
-            (None, Some(status)) if status.is_client_error() || status.is_server_error() => OutcomeKind::Refused,
-            (None, Some(_)) if self.is_whole => OutcomeKind::Ok,
+        match (self.noted.outcome, self.status) {
+            (Some(noted), _) => noted,
+            (None, Some(status)) if status.is_client_error() || status.is_server_error() => {
+                Outcome { kind: OutcomeKind::Refused, ..Outcome::OK }
+            }
+            (None, Some(_)) if self.is_whole => Outcome::OK,
             // The client left first, as it does at the end of a subscription.
-            (None, _) => OutcomeKind::Closed,
-        };
-        Outcome { kind, error: None }
+            (None, _) => Outcome::CLOSED,
+        }
     }
 }
 
@@ -193,19 +235,23 @@ impl Drop for Record {
     fn drop(&mut self) {
         let (outcome, duration) = (self.outcome(), self.begun.elapsed());
         self.requests.end(self.noted.kind.unwrap_or_default(), outcome.kind, outcome.error, duration, self.bytes);
-        if let Some(line) = &self.line {
-            line.write(self.status, outcome, duration, self.bytes);
+        let Some(Watched { line, traces, summary }) = self.watched.as_deref() else { return };
+        if let Some(line) = line {
+            line.write(summary.as_ref(), self.status, outcome, duration, self.bytes);
+        }
+        if let (Some(traces), Some(message)) = (traces, summary.as_ref().and_then(|summary| summary.message.as_ref())) {
+            span::hand_over(traces, message, outcome, self.begun);
         }
     }
 }
 
 /// A body that counts its bytes; with it goes the record.
-struct Watched {
+struct Counted {
     body: Body,
     record: Record,
 }
 
-impl http_body::Body for Watched {
+impl http_body::Body for Counted {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -155,17 +155,12 @@ pub(super) fn message(
     writer: &ResultWriter,
     outcome: Result<McpResult, McpError>,
 ) -> Vec<u8> {
+    if let Some(outcome) = Outcome::of(&outcome) {
+        record::note(outcome);
+    }
     match outcome {
-        Ok(result) => {
-            if let Some(outcome) = Outcome::of_result(&result) {
-                record::note(outcome);
-            }
-            writer.write(id, version, result)
-        }
-        Err(error) => {
-            record::note(Outcome::of_error(&error));
-            write_error(Some(id), &error)
-        }
+        Ok(result) => writer.write(id, version, result),
+        Err(error) => write_error(Some(id), &error),
     }
 }
 

@@ -24,7 +24,7 @@ use super::contain_panics::{ContainPanics, ContainPanicsLayer};
 use super::endpoint::{Endpoint, Mcp};
 use super::health::{self, Readiness};
 use super::origin::{CheckOrigin, OriginLayer, Origins};
-use super::record::{RecordLayer, RecordRequests};
+use super::record::{RecordLayer, RecordRequests, Watch};
 use super::respond::Refusal;
 use super::shutdown::Shutdown;
 use super::well_known::{PROTECTED_RESOURCE_PATHS, ProtectedResource};
@@ -53,6 +53,8 @@ pub struct HttpOptions {
     pub metrics: Arc<Metrics>,
     /// Who is believed when they say whom a request comes from.
     pub proxies: TrustedProxies,
+    /// Who else wants to know of requests.
+    pub watch: Watch,
     /// When streams have to end.
     pub shutdown: Shutdown,
     /// How many sessions there may be, and for how long.
@@ -79,6 +81,7 @@ pub struct Routes {
 
 /// Makes the server.
 pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
+    let traces = options.watch.traces.clone();
     let header_params = Arc::new(features.tools.header_params());
     let requests = Arc::new(options.metrics.requests(features.tools.descriptions().map(|tool| tool.spec.name)));
     let writer = Arc::new(ResultWriter::new(options.info));
@@ -104,6 +107,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
             max_request_bytes: options.max_request_bytes,
             body_timeout: options.body_timeout,
             requests: Arc::clone(&requests),
+            watch: options.watch,
         }),
     );
 
@@ -114,11 +118,8 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
     let others = probes.merge(metadata).route("/register", any(|| async { Refusal::NoRegistration }));
     let others = others.fallback(any(|| async { Refusal::NotFound }));
 
-    ServiceBuilder::new().layer(RecordLayer::new(requests, options.proxies)).layer(ContainPanicsLayer).service(Routes {
-        mcp,
-        authz,
-        others,
-    })
+    let record = RecordLayer::new(requests, options.proxies, traces);
+    ServiceBuilder::new().layer(record).layer(ContainPanicsLayer).service(Routes { mcp, authz, others })
 }
 
 impl Service<Request<Body>> for Routes {

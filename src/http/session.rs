@@ -74,11 +74,9 @@ pub(super) async fn begin(
 
 /// Answers a call that may report and ask.
 pub(super) async fn answer(endpoint: &Endpoint, principal: &Arc<Principal>, session: &Arc<Session>, call: Call) -> Response {
-    let Call { id, method, wants_progress, notifications, message, .. } = call;
-    let answered = endpoint
-        .calls
-        .answer(session, principal, SessionCall { id: id.clone(), message, method, wants_progress, notifications })
-        .await;
+    let Call { id, method, wants_progress, notifications, message, origin, .. } = call;
+    let call = SessionCall { id: id.clone(), message, method, wants_progress, notifications, origin };
+    let answered = endpoint.calls.answer(session, principal, call).await;
     match answered {
         Answered::Whole(outcome) => super::answer::finish(endpoint, &id, session.version, outcome),
         Answered::Stream(stream) => session_stream::respond(endpoint, principal, SessionStream::Call(Box::new(stream))),
@@ -91,7 +89,7 @@ pub(super) async fn answer(endpoint: &Endpoint, principal: &Arc<Principal>, sess
 /// Whether the client can be asked is not known, so a call that would ask is to be repeated; to tell its model that the
 /// client cannot be asked would be wrong.
 pub(super) async fn run_while_away(endpoint: &Endpoint, principal: Arc<Principal>, call: Call) -> Result<McpResult, McpError> {
-    let Call { version, method, retry, .. } = call;
+    let Call { version, method, retry, origin, .. } = call;
     let away = || {
         let problem = "the session cannot be looked up while the shared state is away; repeat the request after a moment";
         Err(McpError::Unavailable(problem.to_owned()))
@@ -99,7 +97,7 @@ pub(super) async fn run_while_away(endpoint: &Endpoint, principal: Arc<Principal
     if let Method::Subscribe(_) | Method::Unsubscribe(_) | Method::SetLogLevel(_) = method {
         return away();
     }
-    let caller = Caller { capabilities: Arc::new(ClientCapabilities::all()), ..Caller::new(principal) };
+    let caller = Caller { capabilities: Arc::new(ClientCapabilities::all()), origin, ..Caller::new(principal) };
     match endpoint.service.clone().call(Request { caller, version, method, retry, session: None }).await {
         Ok(McpResult::InputRequired { .. }) => away(),
         outcome => outcome,

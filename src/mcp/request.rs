@@ -222,9 +222,12 @@ pub struct Meta<'a> {
     /// What progress notifications are marked with; a string or an integer.
     #[serde(rename = "progressToken", borrow)]
     pub progress_token: Option<&'a RawValue>,
-    /// W3C Trace Context of the caller's span.
+    /// The caller's span (W3C Trace Context).
     #[serde(borrow)]
     pub traceparent: Option<Cow<'a, str>>,
+    /// What tracing systems tell each other beside.
+    #[serde(borrow)]
+    pub tracestate: Option<Cow<'a, str>>,
 }
 
 /// `params.notifications` of subscriptions/listen.

@@ -148,6 +148,12 @@ impl Requests {
         RequestKind(found.and_then(|at| u16::try_from(at).ok()).unwrap_or_default())
     }
 
+    /// The name of the tool that is counted as this kind.
+    #[must_use]
+    pub fn tool(&self, kind: RequestKind) -> Option<&'static str> {
+        self.kinds.get(usize::from(kind.0)).map(|kind| kind.tool).filter(|tool| !tool.is_empty())
+    }
+
     /// A connection that is open until the guard is dropped.
     #[must_use]
     pub fn connect(self: &Arc<Self>) -> OpenConnection {

@@ -1,6 +1,7 @@
 //! The tools: one file each. A tool knows neither the protocol nor HTTP; it takes typed arguments and gives an output or
 //! a [`ToolError`](crate::call::ToolError).
 
+mod authorized;
 mod copy_file;
 mod counted;
 mod create_directory;
@@ -24,6 +25,7 @@ mod search_text;
 mod tool;
 mod write_file;
 
+pub use authorized::AuthorizedTool;
 pub use copy_file::{CopyFile, CopyFileArgs, CopyFileOutput};
 pub(crate) use counted::counted;
 pub use create_directory::{CreateDirectory, CreateDirectoryArgs, CreateDirectoryOutput};
@@ -39,7 +41,7 @@ pub use output::{ToolOutput, ToolResult};
 pub(crate) use paging::one_line;
 pub use path_arguments::PathArgument;
 pub use read_file::{ReadFile, ReadFileArgs, ReadFileForm, ReadFileOutput, Shown};
-pub use registry::{AuthorizedTool, ToolDescription, ToolRegistry};
+pub use registry::{ToolDescription, ToolRegistry};
 pub use search_text::SearchText;
 pub use tool::{Effect, TaskSupport, Tool, ToolSpec, Touches};
 pub use write_file::{ContentEncoding, WriteFile, WriteFileArgs, WriteFileOutput};

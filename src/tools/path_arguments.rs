@@ -1,6 +1,10 @@
 //! The arguments of tools that are paths, as gateways see them: repeated in headers.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::header_param::ANNOTATION;
 use crate::auth::Permission;
@@ -51,4 +55,12 @@ pub(super) fn annotate(paths: &[PathArgument], schema: &mut Value) {
             property.insert(ANNOTATION.to_owned(), path.header.into());
         }
     }
+}
+
+/// Those of a call whose arguments cannot be decoded, as the caller wrote them; `None` for one that is no text.
+pub(super) fn named_paths(paths: &[PathArgument], arguments: Option<&str>) -> Vec<Option<String>> {
+    let arguments: HashMap<Cow<'_, str>, &RawValue> =
+        arguments.and_then(|arguments| serde_json::from_str(arguments).ok()).unwrap_or_default();
+    let text = |path: &PathArgument| serde_json::from_str(arguments.get(path.argument)?.get()).ok();
+    paths.iter().map(text).collect()
 }

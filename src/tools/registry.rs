@@ -1,23 +1,23 @@
 //! All tools by name; the only place where a call gets its permission.
 
-use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::Either;
-
+use super::authorized::{AuthorizedTool, PreparedCall, Runnable};
 use super::header_param::header_params;
-use super::path_arguments::{PathArgument, annotate};
+use super::path_arguments::{PathArgument, annotate, named_paths};
 use super::schema::{input_schema, output_schema};
 use super::{Effect, HeaderParam, HeaderParams, Tool, ToolOutput, ToolResult, ToolSpec};
+use crate::audit::{Audit, AuditEntry, AuditOutcome};
 use crate::auth::{Denied, Permission, Principal, Scope};
-use crate::call::{CallContext, Caller, Content, Lanes, Round, RoundFuture, ToolError, ToolErrorKind, Workplace};
+use crate::call::{CallContext, Content, Lanes, Origin, RoundFuture, ToolError, ToolErrorKind, Workplace};
 use crate::path::TreePath;
 
 /// The tools of a server, in the order in which they are listed.
 pub struct ToolRegistry {
     tools: Vec<Registered>,
     path_headers: bool,
+    audit: Audit,
     workplace: Workplace,
 }
 
@@ -39,25 +39,14 @@ pub struct ToolDescription {
     pub output_schema: Option<serde_json::Value>,
 }
 
-/// The proof that a caller may make a call, and the only thing that can be run. Only [`ToolRegistry::authorize`] makes one.
-pub struct AuthorizedTool {
-    spec: &'static ToolSpec,
-    call: PreparedCall,
-    principal: Arc<Principal>,
-    workplace: Workplace,
-}
-
-/// Decoded arguments waiting for a context, or why they could not be decoded.
-type PreparedCall = Result<Box<dyn Runnable>, ToolError>;
-
-trait Runnable: Send {
-    /// Gives itself back when the call may become a task.
-    fn before_task<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, Box<dyn Runnable>>;
-    fn run<'a>(self: Box<Self>, cx: &'a CallContext) -> RoundFuture<'a, ToolResult>;
-}
-
 trait ErasedTool: Send + Sync {
-    fn prepare(self: Arc<Self>, principal: &Principal, arguments: Option<&str>) -> Result<PreparedCall, String>;
+    /// Tells `entry` which paths the call names.
+    fn prepare(
+        self: Arc<Self>,
+        principal: &Principal,
+        arguments: Option<&str>,
+        entry: Option<&mut AuditEntry>,
+    ) -> Result<PreparedCall, String>;
 }
 
 struct WithArgs<T: Tool> {
@@ -79,11 +68,24 @@ impl<T: Tool> Runnable for WithArgs<T> {
 }
 
 impl<T: Tool> ErasedTool for T {
-    fn prepare(self: Arc<Self>, principal: &Principal, arguments: Option<&str>) -> Result<PreparedCall, String> {
+    fn prepare(
+        self: Arc<Self>,
+        principal: &Principal,
+        arguments: Option<&str>,
+        entry: Option<&mut AuditEntry>,
+    ) -> Result<PreparedCall, String> {
         let args = match decode::<T>(arguments) {
             Ok(args) => args,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => {
+                if let Some(entry) = entry {
+                    entry.names(named_paths(T::PATHS, arguments));
+                }
+                return Ok(Err(error));
+            }
         };
+        if let Some(entry) = entry {
+            entry.touches(T::touches(&args).map(|touched| touched.map(|(_, path)| path)));
+        }
         for (permission, path) in T::touches(&args).into_iter().flatten() {
             if !principal.scopes.admits(permission, path) {
                 return Err(uncovered(permission, path));
@@ -139,7 +141,8 @@ impl ToolRegistry {
     /// A registry without tools. `max_result_bytes` and `timeout` hold for every call.
     #[must_use]
     pub fn new(lanes: Arc<Lanes>, max_result_bytes: usize, timeout: Duration) -> Self {
-        Self { tools: Vec::new(), path_headers: false, workplace: Workplace { lanes, max_result_bytes, timeout } }
+        let workplace = Workplace { lanes, max_result_bytes, timeout };
+        Self { tools: Vec::new(), path_headers: false, audit: Audit::to_log(), workplace }
     }
 
     /// The tools that are added from now on want their paths repeated in headers, `Mcp-Param-Path` and `Mcp-Param-To`, so
@@ -147,6 +150,12 @@ impl ToolRegistry {
     #[must_use]
     pub fn with_path_headers(self, path_headers: bool) -> Self {
         Self { path_headers, ..self }
+    }
+
+    /// Keeps the lines that calls leave somewhere else than in the log.
+    #[must_use]
+    pub fn with_audit(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// Adds a tool at the end of the list.
@@ -191,12 +200,44 @@ impl ToolRegistry {
     /// # Errors
     /// [`Denied`]. Arguments that cannot be decoded are no denial: the call is allowed and fails as a [`ToolError`].
     pub fn authorize(&self, principal: &Arc<Principal>, name: &str, arguments: Option<&str>) -> Result<AuthorizedTool, Denied> {
+        self.authorize_from(None, principal, name, arguments)
+    }
+
+    /// The same for a call that comes from there, as the audit log tells.
+    pub(crate) fn authorize_from(
+        &self,
+        origin: Option<&Arc<Origin>>,
+        principal: &Arc<Principal>,
+        name: &str,
+        arguments: Option<&str>,
+    ) -> Result<AuthorizedTool, Denied> {
+        let mut entry = AuditEntry::begin(&self.audit, name, principal, origin);
+        let admitted = self.prepare(principal, name, arguments, entry.as_deref_mut());
+        if let (Err(denied), Some(entry)) = (&admitted, &mut entry) {
+            entry.note(AuditOutcome::Refused(denied.label()));
+        }
+        let (spec, call) = admitted?;
+        Ok(AuthorizedTool { spec, call, principal: Arc::clone(principal), workplace: self.workplace.clone(), entry })
+    }
+
+    fn prepare(
+        &self,
+        principal: &Principal,
+        name: &str,
+        arguments: Option<&str>,
+        mut entry: Option<&mut AuditEntry>,
+    ) -> Result<(&'static ToolSpec, PreparedCall), Denied> {
         let registered = self.find(name).ok_or(Denied::Unknown)?;
         let spec = registered.description.spec;
-        principal.must_hold(spec.scopes, name)?;
+        if let Err(denied) = principal.must_hold(spec.scopes, name) {
+            if let Some(entry) = &mut entry {
+                entry.names(named_paths(registered.paths, arguments));
+            }
+            return Err(denied);
+        }
         let insufficient = |message| Denied::InsufficientScope { needed: spec.scopes.to_vec(), message };
-        let call = Arc::clone(&registered.tool).prepare(principal, arguments).map_err(insufficient)?;
-        Ok(AuthorizedTool { spec, call, principal: Arc::clone(principal), workplace: self.workplace.clone() })
+        let call = Arc::clone(&registered.tool).prepare(principal, arguments, entry).map_err(insufficient)?;
+        Ok((spec, call))
     }
 
     /// The arguments of this tool that are paths; none when there is no such tool.
@@ -224,49 +265,6 @@ impl ToolRegistry {
 
     fn find(&self, name: &str) -> Option<&Registered> {
         self.tools.iter().find(|registered| registered.description.spec.name == name)
-    }
-}
-
-impl std::fmt::Debug for AuthorizedTool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("AuthorizedTool").field(&self.spec.name).finish()
-    }
-}
-
-impl AuthorizedTool {
-    /// What is declared about the tool.
-    #[must_use]
-    pub fn spec(&self) -> &'static ToolSpec {
-        self.spec
-    }
-
-    /// What the tool settles before the call becomes a task. Gives the call back when it may become one.
-    pub async fn before_task(self, caller: Caller) -> Round<Self> {
-        let Self { spec, call, principal, workplace } = self;
-        let call = match call {
-            Ok(call) => call,
-            Err(error) => return Round::Done(Err(error)),
-        };
-        let settle =
-            workplace.clone().round(Arc::clone(&principal), caller, spec.lane, spec.name, move |cx| call.before_task(cx));
-        settle.await.map(|call| Self { spec, call: Ok(call), principal, workplace })
-    }
-
-    /// Runs one round of the call in the tool's lane, under its deadline, with the rights of the principal that it was
-    /// authorized for. Dropping the future cancels the work.
-    pub fn run(self, caller: Caller) -> impl Future<Output = Round<ToolResult>> + Send {
-        let timeout = self.workplace.timeout;
-        self.run_for(caller, timeout)
-    }
-
-    /// The same, under another deadline.
-    pub fn run_for(self, caller: Caller, timeout: Duration) -> impl Future<Output = Round<ToolResult>> + Send {
-        let call = match self.call {
-            Ok(call) => call,
-            Err(error) => return Either::Right(ready(Round::Done(Err(error)))),
-        };
-        let workplace = Workplace { timeout, ..self.workplace };
-        Either::Left(workplace.round(self.principal, caller, self.spec.lane, self.spec.name, move |cx| call.run(cx)))
     }
 }
 

@@ -43,10 +43,8 @@ async fn each_request_is_one_line_without_secrets() {
     };
     wait_until(Duration::from_secs(5), "both requests are logged", || find(200).is_some() && find(401).is_some());
     let line = find(200).expect("just seen");
-    assert_eq!(
-        (&line["method"], &line["tool"], &line["traceparent"]),
-        (&json!("tools/call"), &json!("read_file"), &json!(parent))
-    );
+    assert_eq!((&line["method"], &line["tool"]), (&json!("tools/call"), &json!("read_file")));
+    assert_eq!((&line["trace_id"], &line["span_id"]), (&json!(parent[3..35]), &json!(parent[36..52])));
     assert_eq!((&line["issuer"], line["bytes"].as_u64()), (&json!("dev-token"), Some(reply.text.len() as u64)));
     assert!(line["principal"].is_string() && line["duration_us"].is_u64());
     client.request("prompts/get", json!({"name": "review_changes", "arguments": {"since": "1 hour"}})).await;

@@ -1,5 +1,7 @@
 //! What an operator sees: start-up, settings, probes, logs, shutdown.
 
+mod audit;
+mod collector;
 mod dashboard;
 mod logs;
 mod metrics;
@@ -9,6 +11,7 @@ mod promql;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
+mod traces;
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};

@@ -172,7 +172,8 @@ fn is_built(program: &Path) -> bool {
 fn without_settings(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PRESSMARK_") {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("PRESSMARK_") || name_text.starts_with("OTEL_") {
             command.env_remove(name);
         }
     }

@@ -10,27 +10,44 @@ use crate::metrics::OutcomeKind;
 pub(in crate::http) struct Outcome {
     pub(super) kind: OutcomeKind,
     pub(super) error: Option<&'static str>,
+    /// The code of a JSON-RPC error.
+    pub(super) code: Option<i32>,
 }
 
 impl Outcome {
+    pub(super) const OK: Self = Self { kind: OutcomeKind::Ok, error: None, code: None };
+    /// The client left first.
+    pub(super) const CLOSED: Self = Self { kind: OutcomeKind::Closed, error: None, code: None };
+
     /// The request, or the state of the server, is not such that it can be answered.
     pub(in crate::http) fn refused(error: &'static str) -> Self {
-        Self { kind: OutcomeKind::Refused, error: Some(error) }
+        Self { kind: OutcomeKind::Refused, error: Some(error), code: None }
     }
 
     /// A JSON-RPC error.
     pub(in crate::http) fn of_error(error: &McpError) -> Self {
-        match error {
-            McpError::InsufficientScope { .. } | McpError::UnknownSession => Self::refused(error.label()),
-            error => Self { kind: OutcomeKind::RpcError, error: Some(error.label()) },
+        let kind = match error {
+            McpError::InsufficientScope { .. } | McpError::UnknownSession => OutcomeKind::Refused,
+            _ => OutcomeKind::RpcError,
+        };
+        Self { kind, error: Some(error.label()), code: Some(error.code()) }
+    }
+
+    /// `None` when there is nothing to note.
+    pub(in crate::http) fn of(answer: &Result<McpResult, McpError>) -> Option<Self> {
+        match answer {
+            Ok(result) => Self::of_result(result),
+            Err(error) => Some(Self::of_error(error)),
         }
     }
 
     /// `None` when there is nothing to note.
     pub(in crate::http) fn of_result(result: &McpResult) -> Option<Self> {
         match result {
-            McpResult::CallTool(result) => Some(Self { kind: OutcomeKind::ToolError, error: Some(result.error?.as_str()) }),
-            McpResult::InputRequired { .. } => Some(Self { kind: OutcomeKind::InputRequired, error: None }),
+            McpResult::CallTool(result) => {
+                Some(Self { kind: OutcomeKind::ToolError, error: Some(result.error?.as_str()), code: None })
+            }
+            McpResult::InputRequired { .. } => Some(Self { kind: OutcomeKind::InputRequired, error: None, code: None }),
             _ => None,
         }
     }
@@ -51,11 +68,13 @@ impl Outcome {
         struct RpcError {
             code: i32,
         }
-        let error = |kind, error| Some(Self { kind, error });
+        let error = |kind, error, code| Some(Self { kind, error, code });
         match serde_json::from_slice(message).ok()? {
-            Answer { error: Some(RpcError { code: -32603 }), .. } => error(OutcomeKind::RpcError, Some("unavailable")),
-            Answer { error: Some(_), .. } => error(OutcomeKind::RpcError, None),
-            Answer { result: Some(CallResult { is_error: true }), .. } => error(OutcomeKind::ToolError, None),
+            Answer { error: Some(RpcError { code: -32603 }), .. } => {
+                error(OutcomeKind::RpcError, Some("unavailable"), Some(-32603))
+            }
+            Answer { error: Some(RpcError { code }), .. } => error(OutcomeKind::RpcError, None, Some(code)),
+            Answer { result: Some(CallResult { is_error: true }), .. } => error(OutcomeKind::ToolError, None, None),
             Answer { .. } => None,
         }
     }

@@ -20,7 +20,7 @@ use super::runner::Held;
 use super::signals::Signals;
 use super::{EventName, Session, Sessions};
 use crate::auth::Principal;
-use crate::call::{Answers, Caller, Reports, ToolError, ToolErrorKind};
+use crate::call::{Answers, Caller, Origin, Reports, ToolError, ToolErrorKind};
 use crate::mcp::{Features, McpError, McpResult, Method, Named, ReportNotifications, Request, RequestId, ResultWriter, Retry};
 use crate::state::{Lease, Once, SharedState, StateError};
 use crate::tools::ToolResult;
@@ -60,6 +60,17 @@ pub struct SessionCall {
     pub wants_progress: bool,
     /// How reports are written.
     pub notifications: ReportNotifications,
+    /// Where it comes from; `None` when nobody wants to know.
+    pub origin: Option<Arc<Origin>>,
+}
+
+/// What a round of a call begins with.
+pub(super) struct Asked {
+    pub(super) method: Method<Named>,
+    pub(super) answers: Answers,
+    pub(super) wants_progress: bool,
+    pub(super) notifications: ReportNotifications,
+    pub(super) origin: Option<Arc<Origin>>,
 }
 
 /// How a call is answered.
@@ -94,10 +105,11 @@ impl Calls {
     /// Runs a call. Until it reports or asks something it runs within this very future: dropping that cancels the work,
     /// because nobody could fetch the answer. From then on it is on its own.
     pub async fn answer(&self, session: &Arc<Session>, principal: &Arc<Principal>, call: SessionCall) -> Answered {
-        let SessionCall { id, message, method, wants_progress, notifications } = call;
+        let SessionCall { id, message, method, wants_progress, notifications, origin } = call;
         let tool = tool_name(&method);
         let mut stop = self.0.signals.wait_as(call_signal(session, &id));
-        let mut run = self.run(session, principal, method, Answers::new(), wants_progress, notifications);
+        let asked = Asked { method, answers: Answers::new(), wants_progress, notifications, origin };
+        let mut run = self.run(session, principal, asked);
         // Why the call cannot be kept, once that was tried.
         let mut refused = None;
         loop {
@@ -289,20 +301,14 @@ impl Calls {
     }
 
     /// Starts a round of a call.
-    pub(super) fn run(
-        &self,
-        session: &Arc<Session>,
-        principal: &Arc<Principal>,
-        method: Method<Named>,
-        answers: Answers,
-        wants_progress: bool,
-        notifications: ReportNotifications,
-    ) -> Run {
+    pub(super) fn run(&self, session: &Arc<Session>, principal: &Arc<Principal>, asked: Asked) -> Run {
+        let Asked { method, answers, wants_progress, notifications, origin } = asked;
         let (sender, reports) = mpsc::channel(REPORT_BUFFER);
         let caller = Caller {
             capabilities: Arc::clone(&session.capabilities),
             answers,
             reports: Reports::to(sender, wants_progress, Some(session.log_level)),
+            origin,
             ..Caller::new(Arc::clone(principal))
         };
         let (version, session) = (session.version, Some(Arc::clone(session)));

@@ -8,13 +8,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::Session;
 use super::call_record::{CallRecord, Phase, QuestionId};
-use super::calls::{Calls, END, call_signal};
+use super::calls::{Asked, Calls, END, call_signal};
 use super::event::{CallName, Event, StreamName};
 use super::kept::KEPT;
 use super::run::{Run, Step};
 use super::signals::Stop;
 use crate::auth::Principal;
-use crate::call::{Answers, InputRequests, ToolError, ToolErrorKind};
+use crate::call::{Answers, InputRequests, Origin, ToolError, ToolErrorKind};
 use crate::mcp::{McpError, McpResult, Message, Method, Named, Params, ReportNotifications, RequestId, write_error};
 use crate::state::{Lease, Once, StateError, StateFuture};
 use crate::tools::{Effect, ToolResult};
@@ -199,8 +199,9 @@ impl Calls {
             }
         };
         let stop = self.0.signals.wait_as(call_signal(&held.session, &held.request));
-        let answers = held.record.answers.clone();
-        let run = self.run(&held.session, &held.principal, method, answers, wants_progress, notifications);
+        let (answers, origin) = (held.record.answers.clone(), Some(Arc::new(Origin::of(held.request.as_json()))));
+        let asked = Asked { method, answers, wants_progress, notifications, origin };
+        let run = self.run(&held.session, &held.principal, asked);
         self.drive(held, run, None, stop).await;
     }
 

@@ -1,0 +1,23 @@
+//! Where a call comes from.
+
+use crate::traces::SpanIds;
+
+/// Ids come from outside: they are cut to a length that a log can bear.
+const MAX_ID_CHARS: usize = 100;
+
+/// What is told of a call in logs, beside who calls: which request it is of. It decides nothing.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The id of the JSON-RPC request, as JSON text.
+    pub request: Box<str>,
+    /// The span of the request: this server's where it exports spans, or else its caller's.
+    pub span: Option<SpanIds>,
+}
+
+impl Origin {
+    /// A request of this id, which is JSON text; its span is not known.
+    #[must_use]
+    pub fn of(request: &str) -> Self {
+        Self { request: request.chars().take(MAX_ID_CHARS).collect(), span: None }
+    }
+}

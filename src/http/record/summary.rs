@@ -1,0 +1,139 @@
+//! What the endpoint knows of a request, and the log and the traces tell.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::Version;
+use http::request::Parts;
+
+use super::Outcome;
+use super::span;
+use crate::auth::Principal;
+use crate::http::endpoint::names;
+use crate::http::read_message::Call;
+use crate::http::session::SESSION_ID;
+use crate::mcp::{Method, Reference};
+use crate::traces::{Place, Traces};
+
+/// Who asks, and, once that has been read, what.
+#[derive(Debug)]
+pub(in crate::http) struct Summary {
+    pub(super) principal: Arc<Principal>,
+    pub(super) message: Option<MessageSummary>,
+}
+
+/// What a message asks. Names come from outside: they are cut to a length that a log can bear.
+#[derive(Debug)]
+pub(in crate::http) struct MessageSummary {
+    pub(super) method: &'static str,
+    pub(super) tool: Option<Box<str>>,
+    /// The tool's name, where there is such a tool.
+    pub(super) known_tool: Option<&'static str>,
+    pub(super) prompt: Option<Box<str>>,
+    pub(super) uri: Option<Box<str>>,
+    pub(super) version: &'static str,
+    pub(super) session: Option<Box<str>>,
+    pub(super) http_version: Version,
+    /// The JSON-RPC request's id, as JSON text.
+    pub(super) request: Box<str>,
+    pub(super) place: Option<Place>,
+}
+
+impl Summary {
+    /// Of a request from this caller.
+    pub(in crate::http) fn new(principal: &Arc<Principal>, message: Option<MessageSummary>) -> Self {
+        Self { principal: Arc::clone(principal), message }
+    }
+}
+
+impl MessageSummary {
+    /// Of this call, which came with this head.
+    pub(super) fn new(head: &Parts, call: &Call, known_tool: Option<&'static str>, place: Option<Place>) -> Self {
+        let (method, tool) = names(call);
+        let prompt = match &call.method {
+            Method::GetPrompt(prompt) | Method::Complete(Reference::Prompt(prompt), _) => Some(cut(&prompt.name)),
+            _ => None,
+        };
+        let uri = match &call.method {
+            Method::ReadResource(uri) | Method::Subscribe(uri) | Method::Unsubscribe(uri) => Some(plain_uri(uri)),
+            _ => None,
+        };
+        let session = head.headers.get(SESSION_ID).filter(|_| !call.version.is_modern()).and_then(|id| id.to_str().ok());
+        Self {
+            method,
+            tool: tool.map(cut),
+            known_tool,
+            prompt,
+            uri,
+            version: call.version.as_str(),
+            session: session.map(cut),
+            http_version: head.version,
+            request: cut(call.id.as_json()),
+            place,
+        }
+    }
+}
+
+/// One message of a batch: its span ends with its answer. When it is dropped before, it was cancelled.
+pub(in crate::http) struct Part {
+    traces: Traces,
+    message: MessageSummary,
+    begun: Instant,
+    outcome: Outcome,
+}
+
+impl Part {
+    /// A part that begins now; `None` when there are no traces.
+    pub(in crate::http) fn begin(traces: Option<&Traces>, message: Option<MessageSummary>) -> Option<Self> {
+        Some(Self { traces: traces?.clone(), message: message?, begun: Instant::now(), outcome: Outcome::CLOSED })
+    }
+
+    /// It has this answer.
+    pub(in crate::http) fn end(mut self, outcome: Option<Outcome>) {
+        self.outcome = outcome.unwrap_or(Outcome::OK);
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        span::hand_over(&self.traces, &self.message, self.outcome, self.begun);
+    }
+}
+
+pub(super) fn cut(text: &str) -> Box<str> {
+    text.chars().take(100).collect()
+}
+
+/// A URI without what may be secret in it: user, query, fragment.
+fn plain_uri(uri: &str) -> Box<str> {
+    let uri = uri.split(['?', '#']).next().unwrap_or_default();
+    let plain = match uri.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            format!("{scheme}://{}{path}", authority.rsplit('@').next().unwrap_or_default())
+        }
+        None => uri.to_owned(),
+    };
+    plain.chars().take(MAX_URI_CHARS).collect()
+}
+
+const MAX_URI_CHARS: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_is_told_without_secrets() {
+        for (uri, told) in [
+            ("file:///docs/a%20b.txt", "file:///docs/a%20b.txt"),
+            ("https://user:secret@example.com/a@b?token=secret#secret", "https://example.com/a@b"),
+            ("https://a@b:secret@example.com", "https://example.com"),
+            ("memo:text?secret", "memo:text"),
+            ("", ""),
+        ] {
+            assert_eq!(&*plain_uri(uri), told);
+        }
+        assert_eq!(plain_uri(&"é".repeat(2_000)).chars().count(), 1_000);
+    }
+}

@@ -1,0 +1,350 @@
+//! The audit log: every call of a tool is one line that says who, what, where and how it ended, and no line says more.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use pressmark::app::App;
+use pressmark::call::{CallContext, Interrupted};
+use pressmark::config::Settings;
+use pressmark::tools::{TaskSupport, Tool, ToolOutput, ToolSpec};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::support::client::{LEGACY, McpClient};
+use super::support::in_process::Server;
+use super::support::process::{free_port, wait_until};
+use super::support::server::{Pressmark, run_pressmark};
+use super::support::tokens::{P256, jwks, now};
+use super::{TOKEN, folder, path};
+
+const LIMIT: Duration = Duration::from_secs(20);
+const CONTENT: &str = "content-that-nobody-logs";
+
+/// All audit lines of the log so far.
+fn logged(server: &Pressmark) -> Vec<Value> {
+    let lines = server.stderr();
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.filter(|line| line["message"] == "audit").collect()
+}
+
+/// All lines of an audit file so far.
+fn kept(file: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+/// Waits for so many lines.
+fn wait_for(what: &str, count: usize, mut lines: impl FnMut() -> Vec<Value>) -> Vec<Value> {
+    let mut found = Vec::new();
+    wait_until(LIMIT, what, || {
+        found = lines();
+        found.len() >= count
+    });
+    assert_eq!(found.len(), count, "{what}: {found:#?}");
+    found
+}
+
+/// Tool, path, outcome, error.
+fn words(line: &Value) -> [String; 4] {
+    ["tool", "path", "outcome", "error"].map(|name| line[name].as_str().unwrap_or("-").to_owned())
+}
+
+#[tokio::test]
+async fn each_call_is_one_line_whatever_becomes_of_it() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("full")).expect("a folder");
+    std::fs::write(folder.path().join("full/file"), "x").expect("a file");
+    let server = Pressmark::start(&[path(&folder), "--dev-token", TOKEN, "--log-format", "json"]);
+    let client = McpClient::modern(&server.url(), Some(TOKEN)).declaring(json!({"elicitation": {}}));
+    client.call_tool("write_file", json!({"path": "/new.txt", "content": CONTENT})).await;
+    client.call_tool("move_file", json!({"from": "/new.txt", "to": "/moved.txt"})).await;
+    client.call_tool("read_file", json!({"path": "/none.txt"})).await;
+    client.call_tool("read_file", json!({"path": "/../etc/passwd"})).await;
+    client.call_tool("read_file", json!({"path": "/hello.txt", "surplus": CONTENT})).await;
+    client.call_tool("search_text", json!({"pattern": CONTENT})).await;
+    client.call_tool("delete_file", json!({"path": "/full"})).await;
+    client.call_tool("made_up", json!({"path": "/hello.txt"})).await;
+    let state = json!({"name": "delete_file", "arguments": {"path": "/full"}, "requestState": "forged"});
+    client.request("tools/call", state).await;
+    // What calls no tool has no line; neither has a call that nobody could read.
+    client.request("tools/list", json!({})).await;
+    client.request("resources/read", json!({"uri": "file:///hello.txt"})).await;
+    client.request("tools/call", json!({"arguments": {}})).await;
+    McpClient::modern(&server.url(), Some("wrong")).call_tool("read_file", json!({"path": "/hello.txt"})).await;
+    let lines = wait_for("each call has its line", 9, || logged(&server));
+    let all: Vec<_> = lines.iter().map(words).collect();
+    let wanted = [
+        ["write_file", "/new.txt", "ok", "-"],
+        ["move_file", "/new.txt", "ok", "-"],
+        ["read_file", "/none.txt", "tool_error", "not_found"],
+        ["read_file", "/../etc/passwd", "tool_error", "invalid_argument"],
+        ["read_file", "/hello.txt", "tool_error", "invalid_argument"],
+        ["search_text", "/", "ok", "-"],
+        ["delete_file", "/full", "input_required", "-"],
+        ["made_up", "-", "refused", "unknown"],
+        ["delete_file", "/full", "refused", "not_run"],
+    ];
+    for (line, wanted) in all.iter().zip(wanted) {
+        assert_eq!(line, &wanted, "{all:#?}");
+    }
+    assert_eq!(lines[1]["to"], "/moved.txt");
+    let first = &lines[0];
+    assert_eq!((&first["principal"], &first["issuer"]), (&json!("developer"), &json!("dev-token")), "{first}");
+    assert_eq!((&first["target"], &first["level"]), (&json!("pressmark::audit"), &json!("INFO")));
+    assert!(first["duration_ms"].as_f64().is_some_and(|duration| duration > 0.0) && first["request_id"] == "1", "{first}");
+    let log = server.stderr();
+    for secret in [TOKEN, CONTENT, "wrong", "surplus"] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+}
+
+#[tokio::test]
+async fn who_lacks_a_scope_is_named_with_what_was_asked() {
+    let folder = folder();
+    let keys = tempfile::tempdir().expect("a folder");
+    let (key, set) = (&*P256, keys.path().join("keys.json"));
+    std::fs::write(&set, jwks(&[key]).to_string()).expect("a file");
+    let (audience, issuer) = ("https://files.example.com/mcp", "https://issuer.example.com");
+    let claims = |scope: &str| json!({"iss": issuer, "aud": audience, "sub": "ada", "client_id": "an-app", "exp": now() + 600, "scope": scope});
+    let options = ["--jwks-file", set.to_str().expect("UTF-8"), "--jwt-issuer", issuer, "--jwt-audience", audience];
+    let server = Pressmark::start(&[&[path(&folder), "--log-format", "json"], &options[..]].concat());
+    let token = key.sign(&claims("files:read:/docs/**"));
+    let client = McpClient::modern(&server.url(), Some(&token));
+    let refused = client.call_tool("read_file", json!({"path": "/hello.txt"})).await;
+    assert_eq!(refused.status, 403);
+    let refused = client.call_tool("write_file", json!({"path": "/docs/a.txt", "content": CONTENT})).await;
+    assert_eq!(refused.status, 403);
+    let legacy = McpClient::legacy(&server.url(), Some(&token), LEGACY).await;
+    assert_eq!(legacy.call_tool("move_file", json!({"from": "/docs/a", "to": "/b"})).await.status, 403);
+    let lines = wait_for("each refusal has its line", 3, || logged(&server));
+    assert_eq!(words(&lines[0]), ["read_file", "/hello.txt", "refused", "insufficient_scope"]);
+    assert_eq!(words(&lines[1]), ["write_file", "/docs/a.txt", "refused", "insufficient_scope"]);
+    assert_eq!(
+        (words(&lines[2])[0].as_str(), &lines[2]["path"], &lines[2]["to"]),
+        ("move_file", &json!("/docs/a"), &json!("/b"))
+    );
+    for line in &lines {
+        assert_eq!((&line["principal"], &line["issuer"], &line["client_id"]), (&json!("ada"), &json!(issuer), &json!("an-app")));
+    }
+    assert!(!server.stderr().contains(&token) && !server.stderr().contains(CONTENT));
+}
+
+#[tokio::test]
+async fn batches_and_sessions_leave_a_line_for_each_call() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("full")).expect("a folder");
+    std::fs::write(folder.path().join("full/file"), "x").expect("a file");
+    let server = Pressmark::start(&[path(&folder), "--dev-token", TOKEN, "--log-format", "json"]);
+    let client = McpClient::legacy(&server.url(), Some(TOKEN), "2025-03-26").await;
+    let message = |id: &str, path: &str| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "read_file", "arguments": {"path": path}}});
+    let batch = json!([message("one", "/hello.txt"), message("two", "/none.txt")]);
+    client.post(&client.headers(&json!({})), batch.to_string()).await;
+    let lines = wait_for("both calls of the batch", 2, || logged(&server));
+    assert_eq!(words(&lines[0]), ["read_file", "/hello.txt", "ok", "-"]);
+    assert_eq!(words(&lines[1]), ["read_file", "/none.txt", "tool_error", "not_found"]);
+    assert_eq!((&lines[0]["request_id"], &lines[1]["request_id"]), (&json!("\"one\""), &json!("\"two\"")));
+    // A call that asks is a line for each round.
+    let asking = McpClient::legacy_declaring(&server.url(), Some(TOKEN), LEGACY, json!({"elicitation": {}})).await;
+    let mut stream = asking.open("tools/call", json!({"name": "delete_file", "arguments": {"path": "/full"}})).await;
+    let question = stream.next().await.expect("a question");
+    let answer = json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "decline"}});
+    asking.post(&asking.headers(&answer), answer.to_string()).await;
+    while stream.next().await.is_some() {}
+    let lines = wait_for("both rounds", 4, || logged(&server));
+    assert_eq!(words(&lines[2]), ["delete_file", "/full", "input_required", "-"]);
+    assert_eq!(words(&lines[3])[..3], ["delete_file", "/full", "tool_error"]);
+    assert_eq!(lines[2]["request_id"], lines[3]["request_id"]);
+}
+
+#[tokio::test]
+async fn a_line_stays_one_line() {
+    let folder = folder();
+    let evil = "/a\nb\r\u{1b}[2K\u{2028}{\"message\":\"audit\"}";
+    for format in ["text", "json"] {
+        let server = Pressmark::start(&[path(&folder), "--no-auth", "--log-format", format]);
+        let client = McpClient::modern(&server.url(), None);
+        let before = server.stderr().lines().count();
+        client.call_tool("read_file", json!({"path": evil})).await;
+        client.call_tool("read_file", json!({"path": evil, "surplus": 1})).await;
+        client.call_tool("evil\nname", json!({})).await;
+        wait_until(LIMIT, "all are logged", || server.stderr().lines().count() >= before + 6);
+        let log = server.stderr();
+        assert_eq!(log.lines().count(), before + 6, "two lines a call: {log}");
+        assert!(!log.contains('\u{1b}') && !log.contains('\r'), "{log}");
+        assert!(log.contains("anonymous") && log.contains("/a\\nb\\r"), "{log}");
+    }
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let server = Pressmark::start(&[path(&folder), "--no-auth", "--audit-log", file.path().to_str().expect("UTF-8")]);
+    McpClient::modern(&server.url(), None).call_tool("read_file", json!({"path": evil})).await;
+    assert_eq!(wait_for("the call", 1, || kept(file.path()))[0]["path"], evil);
+}
+
+#[tokio::test]
+async fn a_file_takes_the_lines_and_may_be_moved_away() {
+    let (folder, logs) = (folder(), tempfile::tempdir().expect("a folder"));
+    let (file, moved) = (logs.path().join("audit.jsonl"), logs.path().join("audit.jsonl.1"));
+    let arguments = [path(&folder), "--dev-token", TOKEN, "--log-format", "json", "--audit-log", file.to_str().expect("UTF-8")];
+    // Whatever is logged: the file has the lines.
+    let mut server = Pressmark::start_with_environment(&arguments, &[("RUST_LOG", "error")]);
+    let client = McpClient::modern(&server.url(), Some(TOKEN));
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let call = json!({"name": "read_file", "arguments": {"path": "/hello.txt"}, "_meta": {"traceparent": parent}});
+    client.request("tools/call", call).await;
+    let line = wait_for("the call", 1, || kept(&file)).remove(0);
+    assert_eq!(words(&line), ["read_file", "/hello.txt", "ok", "-"]);
+    assert_eq!((&line["trace_id"], &line["span_id"]), (&json!(parent[3..35]), &json!(parent[36..52])));
+    assert_eq!((&line["principal"], &line["request_id"]), (&json!("developer"), &json!("1")));
+    assert!(line["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')) && line["duration_ms"].is_f64(), "{line}");
+    assert_eq!(server.stderr(), "");
+    std::fs::rename(&file, &moved).expect("moved away");
+    let begun = Instant::now();
+    // That is seen within a second; no line is lost meanwhile.
+    let mut calls = 1;
+    while !file.exists() {
+        client.call_tool("read_file", json!({"path": "/hello.txt"})).await;
+        calls += 1;
+        assert!(begun.elapsed() < LIMIT, "the file is begun anew");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((kept(&moved).len(), kept(&file).len()), (calls - 1, 1));
+    server.terminate();
+    assert!(server.wait(LIMIT).success());
+    // A new start goes on where the last one ended.
+    let lines = kept(&file).len();
+    server.restart();
+    client.call_tool("read_file", json!({"path": "/hello.txt"})).await;
+    assert_eq!(kept(&file).len(), lines + 1);
+}
+
+#[tokio::test]
+async fn where_nobody_wants_them_there_are_no_lines() {
+    let folder = folder();
+    let arguments = [path(&folder), "--dev-token", TOKEN, "--log-format", "json"];
+    for (filter, requests, audits) in [("warn", 0, 0), ("info,pressmark::audit=off", 1, 0), ("pressmark::audit=info", 0, 1)] {
+        let mut server = Pressmark::start_with_environment(&arguments, &[("RUST_LOG", filter)]);
+        McpClient::modern(&server.url(), Some(TOKEN)).call_tool("list_directory", json!({})).await;
+        server.terminate();
+        server.wait(LIMIT);
+        let log = server.stderr();
+        let count = |message: &str| {
+            let lines = log.lines().filter(|line| line.contains("list_directory"));
+            lines.filter(|line| line.contains(&format!("\"message\":\"{message}\""))).count()
+        };
+        assert_eq!((count("request"), count("audit")), (requests, audits), "{filter}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_no_call() {
+    let folder = folder();
+    let metrics = format!("127.0.0.1:{}", free_port());
+    // Every write to this device fails, as on a full disk.
+    let arguments = [path(&folder), "--dev-token", TOKEN, "--log-format", "json", "--audit-log", "/dev/full"];
+    let server = Pressmark::start(&[&arguments[..], &["--metrics-listen", &metrics]].concat());
+    let client = McpClient::modern(&server.url(), Some(TOKEN));
+    for _ in 0..3 {
+        assert_eq!(client.call_tool("read_file", json!({"path": "/hello.txt"})).await.content(0), "hello\n");
+    }
+    let text = reqwest::get(format!("http://{metrics}/metrics")).await.expect("an answer").text().await.expect("text");
+    assert!(text.lines().any(|line| line == "pressmark_audit_lines_total{outcome=\"lost\"} 3"), "{text}");
+    let warnings = server.stderr().matches("audit lines are lost").count();
+    assert_eq!(warnings, 1, "once a minute: {}", server.stderr());
+}
+
+#[test]
+fn a_file_that_cannot_be_kept_stops_the_start() {
+    let folder = folder();
+    let inside = folder.path().join("audit.jsonl");
+    let said = |file: &str| {
+        let output = run_pressmark(&["serve", path(&folder), "--listen", "127.0.0.1:0", "--audit-log", file]);
+        (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (code, error) = said(inside.to_str().expect("UTF-8"));
+    assert!(code == Some(2) && error.contains("callers could read it") && error.trim_end().lines().count() == 1, "{error}");
+    assert!(!inside.exists());
+    let (code, error) = said("/nowhere/audit.jsonl");
+    assert!(code == Some(1) && error.contains("--audit-log /nowhere/audit.jsonl"), "{error}");
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Serialize, JsonSchema)]
+struct Done {
+    done: bool,
+}
+
+/// Never ends by itself.
+struct Waits;
+
+impl Tool for Waits {
+    const SPEC: ToolSpec = ToolSpec { name: "waits", title: "Waits", description: "For a test.", ..ToolSpec::DEFAULT };
+    type Args = Nothing;
+    type Output = Done;
+
+    async fn call(&self, _: &CallContext, _: Nothing) -> Result<ToolOutput<Done>, Interrupted> {
+        std::future::pending().await
+    }
+}
+
+/// Becomes a task.
+struct Later;
+
+impl Tool for Later {
+    const SPEC: ToolSpec =
+        ToolSpec { name: "later", title: "Later", description: "For a test.", task: TaskSupport::Required, ..ToolSpec::DEFAULT };
+    type Args = Nothing;
+    type Output = Done;
+
+    async fn call(&self, _: &CallContext, _: Nothing) -> Result<ToolOutput<Done>, Interrupted> {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok(ToolOutput::text("done", Done { done: true }))
+    }
+}
+
+/// Ends badly.
+struct Panics;
+
+impl Tool for Panics {
+    const SPEC: ToolSpec = ToolSpec { name: "panics", title: "Panics", description: "For a test.", ..ToolSpec::DEFAULT };
+    type Args = Nothing;
+    type Output = Done;
+
+    async fn call(&self, _: &CallContext, _: Nothing) -> Result<ToolOutput<Done>, Interrupted> {
+        panic!("as a tool may")
+    }
+}
+
+#[tokio::test]
+async fn tasks_cancelled_calls_and_panics_have_their_line() {
+    let logs = tempfile::tempdir().expect("a folder");
+    let file = logs.path().join("audit.jsonl");
+    let settings = Settings { audit_log: Some(file.clone()), ..Settings::default() };
+    let server = Server::start(settings, |app: App| app.with(Waits).with(Later).with(Panics)).await;
+    let client = server.client().declaring(json!({"extensions": {"io.modelcontextprotocol/tasks": {}}}));
+    let lines = async |count: usize| {
+        for _ in 0..1_000 {
+            if kept(&file).len() >= count {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let lines: Vec<_> = kept(&file).iter().map(words).collect();
+        assert_eq!(lines.len(), count, "{lines:?}");
+        lines.last().expect("some").clone()
+    };
+    let given_up = tokio::time::timeout(Duration::from_millis(300), client.call_tool("waits", json!({}))).await;
+    assert!(given_up.is_err(), "it never ends");
+    assert_eq!(lines(1).await, ["waits", "-", "cancelled", "-"]);
+    let task = client.call_tool("later", json!({})).await;
+    assert_eq!(task.result()["resultType"], "task", "{}", task.text);
+    assert_eq!(lines(2).await, ["later", "-", "ok", "-"]);
+    assert!(kept(&file)[1]["duration_ms"].as_f64().is_some_and(|duration| duration >= 50.0), "of the task, not of the answer");
+    server.client().call_tool("later", json!({})).await;
+    assert_eq!(lines(3).await, ["later", "-", "refused", "not_run"], "this client knows of no tasks");
+    client.call_tool("panics", json!({})).await;
+    assert_eq!(lines(4).await, ["panics", "-", "panicked", "-"]);
+    server.stop().await;
+}
