@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
@@ -127,15 +127,25 @@ struct Watched {
 impl Collector for Watched {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut metric = encoder.encode_descriptor(self.name, self.help, None::<&Unit>, self.kind)?;
+        if let [(labels, read)] = &self.readings[..]
+            && labels.is_empty()
+        {
+            return self.encode_number(read(), metric);
+        }
         for (labels, read) in &self.readings {
             let labels: Vec<_> = labels.to_vec();
-            let labelled = metric.encode_family(&labels)?;
-            match self.kind {
-                MetricType::Counter => ConstCounter::new(read()).encode(labelled)?,
-                _ => ConstGauge::new(i64::try_from(read()).unwrap_or(i64::MAX)).encode(labelled)?,
-            }
+            self.encode_number(read(), metric.encode_family(&labels)?)?;
         }
         Ok(())
+    }
+}
+
+impl Watched {
+    fn encode_number(&self, number: u64, encoder: MetricEncoder<'_>) -> fmt::Result {
+        match self.kind {
+            MetricType::Counter => ConstCounter::new(number).encode(encoder),
+            _ => ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX)).encode(encoder),
+        }
     }
 }
 
