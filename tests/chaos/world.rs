@@ -9,11 +9,11 @@ use crate::support::nginx::Nginx;
 use crate::support::server::Pressmark;
 
 /// Callers that may do everything, in folders that all see.
-pub(crate) const CALLERS: usize = 24;
+pub(crate) const CALLERS: usize = 50;
 
 pub(crate) struct World {
     pub(crate) replicas: Vec<Pressmark>,
-    nginx: Nginx,
+    pub(crate) nginx: Nginx,
     folder: TempDir,
 }
 

@@ -93,6 +93,15 @@ impl Pressmark {
         self.process.signal("TERM");
     }
 
+    /// Stops the server in its tracks: it keeps its connections and answers nothing until [`Self::resume`].
+    pub fn freeze(&self) {
+        self.process.signal("STOP");
+    }
+
+    pub fn resume(&self) {
+        self.process.signal("CONT");
+    }
+
     /// Waits for the end; panics when it does not come in time.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         self.process.wait(limit)
@@ -110,6 +119,11 @@ impl Pressmark {
         self.process = launch(&self.program, self.port, &self.arguments, &self.environment, &self.stdout, &self.stderr);
     }
 
+    /// Does `/readyz` answer 200?
+    pub fn is_ready(&self) -> bool {
+        succeeds(self.port, "/readyz")
+    }
+
     pub fn wait_until_alive(&mut self) {
         let (port, stderr) = (self.port, Arc::clone(&self.stderr));
         let process = &mut self.process;
@@ -118,7 +132,7 @@ impl Pressmark {
                 let said = stderr.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 panic!("pressmark ended at its start with {status}: {said}");
             }
-            is_alive(port)
+            succeeds(port, "/healthz")
         });
     }
 }
@@ -196,12 +210,12 @@ fn collect(source: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
     });
 }
 
-/// Does `/healthz` answer 200? Asked by hand, so that it can be asked from anywhere.
-fn is_alive(port: u16) -> bool {
+/// Does this probe answer 200? Asked by hand, so that it can be asked from anywhere.
+fn succeeds(port: u16, probe: &str) -> bool {
     use std::io::Write as _;
     let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {probe} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
     stream.write_all(request.as_bytes()).is_ok()
         && stream.read_to_string(&mut answer).is_ok()
