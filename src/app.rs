@@ -60,6 +60,7 @@ pub struct BoundApp {
     server: http::Server,
     stopping: ShutdownTrigger,
     shutdown: Shutdown,
+    max_connections: usize,
     tasks: Tasks,
     url: Url,
     banner: Banner,
@@ -271,9 +272,11 @@ impl App {
             max_stream_age: self.config.max_stream_age,
             max_request_bytes: self.config.max_request_bytes,
             body_timeout: self.config.request_timeout,
+            calls_per_second: self.config.calls_per_second,
         };
-        let (server, log_format) = (http::router(features, options), self.config.log_format);
-        Ok(BoundApp { listener, server, stopping, shutdown, tasks, url, banner, log_format, scrapes })
+        let server = http::router(features, options);
+        let Config { max_connections, log_format, .. } = self.config;
+        Ok(BoundApp { listener, server, stopping, shutdown, max_connections, tasks, url, banner, log_format, scrapes })
     }
 }
 
@@ -319,7 +322,7 @@ impl BoundApp {
             self.shutdown.begun().await;
             self.tasks.stop(DRAIN).await;
         };
-        let calls = async { tokio::join!(http::serve(self.listener, self.server, stop, DRAIN), tasks) };
+        let calls = async { tokio::join!(http::serve(self.listener, self.server, self.max_connections, stop, DRAIN), tasks) };
         let scrapes = async {
             if let Some((listener, metrics)) = self.scrapes {
                 http::serve_metrics(listener, metrics).await;

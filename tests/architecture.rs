@@ -34,7 +34,7 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("jsonwebtoken", &["auth/"]),
     ("reqwest", &["auth/", "cli/"]),
     ("cap_std", &["files/"]),
-    ("rustix", &["files/", "cli/"]),
+    ("rustix", &["files/", "cli/", "auth/check_lane.rs"]),
     ("clap", &["cli/", "config.rs"]),
 ];
 

@@ -16,6 +16,9 @@ pub enum AuthError {
     /// tries again. A 401 here would make a client throw its token away and ask the user to log in, in vain.
     #[error("tokens cannot be checked yet: the keys of the authorization server have not been loaded")]
     Unavailable,
+    /// So many tokens that nobody has shown before wait to be checked that another one is not. The token may be good.
+    #[error("too many new tokens wait to be checked")]
+    Busy,
 }
 
 impl AuthError {
@@ -27,6 +30,7 @@ impl AuthError {
             Self::Malformed => "malformed_header",
             Self::InvalidToken(problem) => problem.as_str(),
             Self::Unavailable => "no_keys",
+            Self::Busy => "busy",
         }
     }
 }

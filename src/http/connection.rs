@@ -1,7 +1,7 @@
 //! One connection: finds out which protocol it speaks, and speaks it.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 
@@ -9,12 +9,14 @@ use super::router::Server;
 use super::shutdown::Shutdown;
 use super::{http1, http2};
 
-/// How long a client may take to send the head of a request; ends connections that send it drop by drop. It is also how
-/// long an idle connection is kept: longer than the 60 s after which common balancers close theirs, so that it is never
-/// the server that closes a connection just as a balancer reuses it.
+/// How long a connection is kept on which nothing comes: longer than the 60 s after which common balancers close theirs, so
+/// that it is never the server that closes a connection just as a balancer reuses it.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long to rest when a client has sent too little to tell which protocol it speaks.
+/// How long the head of a request may take from its first bytes: who sends it drop by drop is cut off.
+pub(super) const STARTED_HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long to rest when a client has sent too little to tell which protocol it speaks; twice as long each time.
 const PEEK_RETRY: Duration = Duration::from_millis(10);
+const MAX_PEEK_RETRY: Duration = Duration::from_secs(1);
 
 /// Serves the connection until the client or the server goes away.
 pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutdown) {
@@ -45,12 +47,19 @@ async fn protocol_of(stream: &TcpStream) -> io::Result<Protocol> {
     /// HTTP/2 begins with `PRI * HTTP/2.0` (RFC 9113, section 3.4), and no method of HTTP/1 begins so.
     const HTTP2: &[u8] = b"PRI ";
     let mut first = [0; HTTP2.len()];
+    let (mut rest, mut started) = (PEEK_RETRY, None);
     loop {
         let peeked = stream.peek(&mut first).await?;
         match &first[..peeked] {
             [] => return Err(io::ErrorKind::UnexpectedEof.into()),
             HTTP2 => return Ok(Protocol::Http2),
-            begun if HTTP2.starts_with(begun) => tokio::time::sleep(PEEK_RETRY).await,
+            begun if HTTP2.starts_with(begun) => {
+                if started.get_or_insert_with(Instant::now).elapsed() >= STARTED_HEAD_TIMEOUT {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                tokio::time::sleep(rest).await;
+                rest = (rest * 2).min(MAX_PEEK_RETRY);
+            }
             _ => return Ok(Protocol::Http1),
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use self::exchange::{After, exchange};
 use self::wire::Wire;
-use super::connection::HEAD_TIMEOUT;
+use super::connection::{HEAD_TIMEOUT, STARTED_HEAD_TIMEOUT};
 use super::router::Server;
 use super::shutdown::Shutdown;
 
@@ -19,6 +19,7 @@ use super::shutdown::Shutdown;
 pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutdown) -> Result<(), hyper::Error> {
     let mut wire = Wire::new(stream);
     let mut waits_since = Instant::now();
+    let mut head_since = None;
     loop {
         // On the heap: the memory is given back while the connection waits.
         match Box::pin(exchange(wire, &server, &mut stopping)).await? {
@@ -28,16 +29,22 @@ pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutd
                 if event_stream::send(&mut wire, body).await.is_err() {
                     return Ok(());
                 }
-                waits_since = Instant::now();
+                (waits_since, head_since) = (Instant::now(), None);
             }
             After::Idle { wire: held, answered } => {
                 wire = held;
                 if answered {
-                    waits_since = Instant::now();
+                    (waits_since, head_since) = (Instant::now(), None);
                 }
+                let end = if wire.holds_a_start() {
+                    *head_since.get_or_insert_with(Instant::now) + STARTED_HEAD_TIMEOUT
+                } else {
+                    waits_since + HEAD_TIMEOUT
+                };
                 tokio::select! {
+                    biased;
+                    () = tokio::time::sleep_until(end) => return Ok(()),
                     () = stopping.lingered() => return Ok(()),
-                    () = tokio::time::sleep_until(waits_since + HEAD_TIMEOUT) => return Ok(()),
                     _ = wire.readable() => {}
                 }
             }

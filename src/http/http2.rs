@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
+use super::connection::HEAD_TIMEOUT;
 use super::router::Server;
 use super::shutdown::Shutdown;
 use super::sse::Events;
@@ -35,6 +36,7 @@ pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutd
         let unread = unread.clone();
         hyper::service::service_fn(move |request: http::Request<Incoming>| {
             let (response, unread) = (server.clone().oneshot(request.map(Body::new)), unread.clone());
+            unread.note_request();
             async move {
                 let response = response.await?;
                 // A stream of events is read as it comes, and hyper takes nothing from it before there is room.
@@ -46,7 +48,7 @@ pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutd
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).max_concurrent_streams(MAX_STREAMS);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut closing = false;
+    let (mut closing, opened) = (false, Instant::now());
     loop {
         tokio::select! {
             ended = &mut connection => return ended,
@@ -55,7 +57,9 @@ pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutd
                 connection.as_mut().graceful_shutdown();
             }
             () = tokio::time::sleep(LOOK_EVERY) => {
-                if unread.oldest().is_some_and(|begun| begun.elapsed() >= MAX_UNREAD) {
+                let is_stalled = unread.oldest().is_some_and(|begun| begun.elapsed() >= MAX_UNREAD);
+                // Who has asked before answers pings; who never gets so far would be kept for ever.
+                if is_stalled || !unread.has_request() && opened.elapsed() >= HEAD_TIMEOUT {
                     return Ok(());
                 }
             }
@@ -69,11 +73,21 @@ struct Unread(Arc<Mutex<Answers>>);
 
 #[derive(Default)]
 struct Answers {
+    /// Has anything been asked?
+    used: bool,
     next: u64,
     begun: BTreeMap<u64, Instant>,
 }
 
 impl Unread {
+    fn note_request(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).used = true;
+    }
+
+    fn has_request(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).used
+    }
+
     fn begin(&self) -> Place {
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = answers.next;

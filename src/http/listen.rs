@@ -1,6 +1,7 @@
 //! Accepts connections and serves them until it is told to stop.
 
 use std::future::Future;
+use std::io::Write as _;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -11,17 +12,32 @@ use super::connection;
 use super::router::Server;
 use super::shutdown::Shutdown;
 
+/// What a client hears whose connection is one too many, whatever it wanted to say.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
+    Connection: close\r\nContent-Length: 106\r\n\r\n\
+    {\"jsonrpc\":\"2.0\",\"error\":{\"code\":503,\"message\":\"too many connections; repeat the request after a moment\"}}";
 /// How long to rest when the system has no file descriptor left for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Serves HTTP/1.1 and HTTP/2 without TLS on one port. When `stop` is ready calls under way have `drain` to finish. Clients
 /// that have connections may send another request and open others for a moment, so that none fails which was on its way;
-/// each is told that it was the last on its connection. Returns the number of connections that did not end in time.
-pub async fn serve(listener: TcpListener, server: Server, stop: impl Future<Output = ()>, drain: Duration) -> usize {
+/// each is told that it was the last on its connection. More connections than `max_connections` are refused. Returns the number
+/// of connections that did not end in time.
+pub async fn serve(
+    listener: TcpListener,
+    server: Server,
+    max_connections: usize,
+    stop: impl Future<Output = ()>,
+    drain: Duration,
+) -> usize {
     // Each connection holds a receiver for as long as it lives.
     let connections = watch::Sender::new(());
     let (trigger, stopping) = Shutdown::new();
     let spawn = |stream| {
+        if connections.receiver_count() >= max_connections {
+            server.requests().refuse_connection();
+            return refuse(stream);
+        }
         let connection = connection::serve(stream, server.clone(), stopping.clone());
         let (alive, open) = (connections.subscribe(), server.requests().connect());
         tokio::spawn(async move {
@@ -54,6 +70,11 @@ pub async fn serve(listener: TcpListener, server: Server, stop: impl Future<Outp
         Ok(()) => 0,
         Err(_) => connections.receiver_count(),
     }
+}
+
+/// Says why, as far as the socket takes it at once.
+fn refuse(stream: TcpStream) {
+    let _ = stream.into_std().and_then(|mut stream| stream.write_all(TOO_MANY));
 }
 
 async fn accept(listener: &TcpListener) -> TcpStream {

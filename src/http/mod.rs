@@ -4,6 +4,7 @@ mod answer;
 pub mod authenticate;
 mod authorize;
 mod authz;
+mod call_rates;
 pub mod challenge;
 mod connection;
 mod contain_panics;

@@ -5,6 +5,8 @@ mod support;
 
 mod abandoned;
 mod agent;
+mod attacks;
+mod call_rates;
 mod failover;
 mod fleet;
 mod killed_replicas;

@@ -62,6 +62,11 @@ impl Wire {
         self.ahead.splice(..0, unused.iter().copied());
     }
 
+    /// Has a request begun to come whose head is not whole?
+    pub(super) fn holds_a_start(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
     /// Waits until there is something to read, or the client has closed the connection.
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.socket.inner().readable().await

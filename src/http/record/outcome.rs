@@ -21,7 +21,9 @@ impl Outcome {
     /// A JSON-RPC error.
     pub(in crate::http) fn of_error(error: &McpError) -> Self {
         match error {
-            McpError::InsufficientScope { .. } | McpError::UnknownSession => Self::refused(error.label()),
+            McpError::InsufficientScope { .. } | McpError::UnknownSession | McpError::TooManyCalls { .. } => {
+                Self::refused(error.label())
+            }
             error => Self { kind: OutcomeKind::RpcError, error: Some(error.label()) },
         }
     }
