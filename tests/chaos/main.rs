@@ -8,6 +8,7 @@ mod agent;
 mod attacks;
 mod call_rates;
 mod failover;
+mod faults;
 mod fleet;
 mod killed_replicas;
 mod node_clients;
