@@ -319,9 +319,11 @@ impl App {
             max_stream_age: self.config.max_stream_age,
             max_request_bytes: self.config.max_request_bytes,
             body_timeout: self.config.request_timeout,
+            calls_per_second: self.config.calls_per_second,
         };
         let (server, log_format) = (http::router(features, options), self.config.log_format);
-        let connections = ConnectionOptions { tls, keep_alive: self.config.keep_alive };
+        let Config { keep_alive, max_connections, .. } = self.config;
+        let connections = ConnectionOptions { tls, keep_alive, max_connections };
         Ok(BoundApp { listener, connections, server, stopping, shutdown, tasks, url, banner, log_format, traces, scrapes })
     }
 }

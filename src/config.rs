@@ -1,6 +1,7 @@
 //! The configuration: a pure function from what was said (file < environment < flags) to plain data.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -141,6 +142,16 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_MAX_REQUEST_BYTES", value_name = "BYTES", help_heading = "Limits")]
     pub max_request_bytes: Option<usize>,
 
+    /// Calls a second of one caller, at most (of tools and prompts, resources read, completions), and twice as many at once after
+    /// a rest; more are answered 429. Each replica counts for itself [default: no limit]
+    #[arg(long, env = "PRESSMARK_CALLS_PER_SECOND", value_name = "N", help_heading = "Limits")]
+    pub calls_per_second: Option<usize>,
+
+    /// Open connections of clients, at most, and no more than three quarters of the files that the process may open; one more
+    /// is answered 503 [default: 20000]
+    #[arg(long, env = "PRESSMARK_MAX_CONNECTIONS", value_name = "N", help_heading = "Limits")]
+    pub max_connections: Option<usize>,
+
     /// How long one call may take, such as 60s [default: 60s]
     #[arg(long, env = "PRESSMARK_REQUEST_TIMEOUT", value_name = "DURATION", help_heading = "Limits")]
     pub request_timeout: Option<String>,
@@ -222,6 +233,10 @@ pub struct Config {
     pub max_result_bytes: usize,
     /// The largest request body, in bytes.
     pub max_request_bytes: usize,
+    /// Calls a second of one caller, at most; `None`: as many as it likes.
+    pub calls_per_second: Option<NonZeroU32>,
+    /// Open connections of clients, at most.
+    pub max_connections: usize,
     /// How long one call may take.
     pub request_timeout: Duration,
     /// Worker threads; `None`: the cores that this process may use.
@@ -330,6 +345,8 @@ impl Settings {
             no_auth: self.no_auth.or(file.no_auth),
             max_result_bytes: self.max_result_bytes.or(file.max_result_bytes),
             max_request_bytes: self.max_request_bytes.or(file.max_request_bytes),
+            calls_per_second: self.calls_per_second.or(file.calls_per_second),
+            max_connections: self.max_connections.or(file.max_connections),
             request_timeout: self.request_timeout.or(file.request_timeout),
             workers: self.workers.or(file.workers),
             log_format: self.log_format.or(file.log_format),
@@ -369,6 +386,8 @@ impl Settings {
             seal_keys: self.seal_keys.clone(),
             max_result_bytes: at_least("--max-result-bytes", self.max_result_bytes.unwrap_or(40_000), MIN_RESULT_BYTES)?,
             max_request_bytes: at_least("--max-request-bytes", self.max_request_bytes.unwrap_or(4_194_304), 1_024)?,
+            calls_per_second: self.calls_per_second.map(calls_per_second).transpose()?,
+            max_connections: at_least("--max-connections", self.max_connections.unwrap_or(20_000), 1)?,
             request_timeout: duration("--request-timeout", self.request_timeout.as_deref(), Duration::from_secs(60))?,
             workers: self.workers.map(workers).transpose()?,
             log_format: self.log_format.unwrap_or_default(),
@@ -565,6 +584,9 @@ fn duration(setting: &str, text: Option<&str>, default: Duration) -> Result<Dura
     }
 }
 
+/// More than any replica answers.
+const MAX_CALLS_PER_SECOND: u32 = 1_000_000;
+
 /// Each worker is a thread: more than this is a mistake.
 const MAX_WORKERS: usize = 1_024;
 
@@ -573,6 +595,11 @@ fn workers(workers: usize) -> Result<usize, ConfigError> {
         1..=MAX_WORKERS => Ok(workers),
         _ => Err(ConfigError(format!("--workers {workers}: from 1 to {MAX_WORKERS}"))),
     }
+}
+
+fn calls_per_second(calls: usize) -> Result<NonZeroU32, ConfigError> {
+    let number = u32::try_from(calls).ok().filter(|calls| *calls <= MAX_CALLS_PER_SECOND).and_then(NonZeroU32::new);
+    number.ok_or_else(|| ConfigError(format!("--calls-per-second {calls}: from 1 to {MAX_CALLS_PER_SECOND}")))
 }
 
 fn at_least(setting: &str, value: usize, least: usize) -> Result<usize, ConfigError> {

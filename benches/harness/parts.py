@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Callable
 
-from . import idle, instructions, latency, memory, positions, replicas, search, throughput
+from . import attacks, idle, instructions, latency, memory, positions, replicas, search, throughput
 from .cases import CASES
 
 
@@ -23,6 +23,7 @@ PARTS = [
     Part("idle", "memory of an idle server and of idle connections, cold start, binary size", idle.measure),
     Part("search", "search_text beside rg", search.measure),
     Part("latency", "latency at a fixed rate: many connections, searches meanwhile", latency.measure),
+    Part("attacks", "latency of good clients and memory while the server is attacked", attacks.measure),
     Part("memory", "memory while it works on large files, with --big on large folders", memory.measure),
     Part("replicas", "one, two and four replicas behind nginx", replicas.measure),
     Part("positions", "a page by the size of its file and the place in it", positions.measure),

@@ -15,7 +15,7 @@ def write(bench):
     figures = {name: found["figures"] for name, found in kept.items()}
     sections = [section for section in (
         head(bench, kept), goals.table(figures), calls(figures), instructions(figures), idle(figures), search(figures),
-        latency(figures), memory(figures), replicas(figures), positions(figures)) if section]
+        latency(figures), attacks(figures), memory(figures), replicas(figures), positions(figures)) if section]
     (BENCHES / "RESULTS.md").write_text("\n\n".join(sections) + "\n")
     timed = {case: figures[case] for case in CASES if case in figures}
     if timed:
@@ -121,6 +121,21 @@ def latency(figures):
         "## Latency",
         "The trivial tool at a fixed rate (an open loop: a call's latency counts from when it was due). Microseconds.",
         table(["", "calls a second", "p50", "p99", "p99.9", "failed"], rows)))
+
+
+def attacks(figures):
+    found = figures.get("attacks")
+    if not found:
+        return None
+    rows = [[what, f"{one['idle']['p50']:,.0f} / {one['idle']['p99']:,.0f}", f"{one['p50']:,.0f} / {one['p99']:,.0f}", f"{one['ratio']:.2f}",
+             f"{one['failed']:g}", f"{one['peak_mib']:.1f}", one["met"]] for what, one in found.items()]
+    rate, seconds = next(iter(found.values()))["rate"], next(iter(found.values()))["seconds"]
+    return "\n\n".join((
+        "## Under attack",
+        f"A small file, read {rate:,} times a second by callers with a good token over 50 connections (an open loop), for {seconds:g} s without an "
+        "attack and as long with it, on the same process, which has one core and logs each request. Microseconds, and the ratio of the two p99; "
+        "the most that was resident; what the attackers met.",
+        table(["attack", "idle: p50 / p99", "attacked: p50 / p99", "p99, times", "failed", "peak, MiB", "they met"], rows)))
 
 
 def memory(figures):

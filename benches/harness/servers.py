@@ -46,13 +46,13 @@ SERVERS = {
 class Server:
     """A server that runs, alone on its core, until the `with` block ends."""
 
-    def __init__(self, bench, name, case=None, wrap=(), core=SERVER_CORE, **options):
-        self.bench, self.name, self.port = bench, name, free_port()
+    def __init__(self, bench, name, case=None, wrap=(), core=SERVER_CORE, log="warn", **options):
+        self.bench, self.name, self.port, self.level = bench, name, free_port(), log
         command = SERVERS[name](bench, self.port, case, **options)
         self.command = pinned(core, [*wrap, *command]) if core is not None else [*map(str, wrap), *map(str, command)]
 
     def __enter__(self):
-        environment = {**os.environ, "RUST_LOG": "warn", "NODE_ENV": "production"}
+        environment = {**os.environ, "RUST_LOG": self.level, "NODE_ENV": "production"}
         self.log = open(self.bench.scratch / f"{self.name}.log", "wb")
         self.process = subprocess.Popen(self.command, env=environment, stdout=self.log, stderr=self.log)
         self.wait_until_it_listens()

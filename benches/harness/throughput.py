@@ -37,10 +37,10 @@ def one_round(bench, server, case):
             "kernel": kernel / done, "p50": said["p50"], "p99": said["p99"], "failed": said["failed"]}
 
 
-def load(bench, server, request, body, connections, seconds, rate=None, core=LOAD_CORE):
-    """Loads the server; what the generator says of it."""
+def load(bench, server, request, body, connections, seconds, rate=None, core=LOAD_CORE, attack=()):
+    """Loads the server, attacked or not; what the generator says of it."""
     command = [bench.programs["load"], f"127.0.0.1:{server.port}", bench.file("request", request), bench.file("body", body),
-               connections, seconds, *([] if rate is None else [rate])]
+               connections, seconds, *([] if rate is None else [rate]), *attack]
     said = subprocess.run(pinned(core, command), stdout=subprocess.PIPE, check=True).stdout
     return json.loads(said)
 

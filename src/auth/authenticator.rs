@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::api_key::{self, ApiKeys};
+use super::check_lane::CheckLane;
 use super::config::{AuthConfig, JwtConfig, KeySource, RefreshPolicy};
 use super::jwks::{Jwks, KeySetFetches, RemoteKeys};
 use super::jwt::{JwtVerifier, KeySet, UnverifiedToken};
@@ -47,11 +48,17 @@ pub struct Authenticator {
 
 struct JwtMethod {
     issuer: Option<String>,
-    verifier: JwtVerifier,
     keys: Jwks,
+    checker: Arc<Checker>,
+    lane: CheckLane,
+    recognised: AtomicU64,
+}
+
+/// Checks signed tokens, and remembers the good ones.
+struct Checker {
+    verifier: JwtVerifier,
     verified: VerifiedCache,
     checked: AtomicU64,
-    recognised: AtomicU64,
     remarks: Remarks,
 }
 
@@ -166,7 +173,7 @@ impl Authenticator {
     /// How many signed tokens were checked in full, rather than found among those checked a moment ago. For metrics.
     #[must_use]
     pub fn tokens_checked(&self) -> u64 {
-        self.jwt.as_ref().map_or(0, |jwt| jwt.checked.load(Ordering::Relaxed))
+        self.jwt.as_ref().map_or(0, |jwt| jwt.checker.checked.load(Ordering::Relaxed))
     }
 
     /// How the keys of the authorization server were fetched so far; `None` where they are not. For metrics.
@@ -250,13 +257,14 @@ impl JwtMethod {
         let verifier = JwtVerifier::new(issuer.as_deref(), &audiences);
         let keys = start_keys(keys, issuer.as_deref(), refresh).await?;
         let (verified, remarks) = (VerifiedCache::new(), Remarks::new(&audiences));
-        let (checked, recognised) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { issuer, verifier, keys, verified, checked, recognised, remarks })
+        let checker = Arc::new(Checker { verifier, verified, checked: AtomicU64::new(0), remarks });
+        let lane = CheckLane::start().map_err(|error| AuthSetupError::new("token checks", error.to_string()))?;
+        Ok(Self { issuer, keys, checker, lane, recognised: AtomicU64::new(0) })
     }
 
     /// Who sends a token that was checked a moment ago.
     fn recognise(&self, digest: &TokenDigest) -> Option<Arc<Principal>> {
-        let principal = self.verified.get(digest, &*self.keys.current()?)?;
+        let principal = self.checker.verified.get(digest, &*self.keys.current()?)?;
         self.recognised.fetch_add(1, Ordering::Relaxed);
         Some(principal)
     }
@@ -266,26 +274,43 @@ impl JwtMethod {
             return Err(AuthError::Malformed);
         }
         let keys = self.keys.current();
-        if let Some(principal) = keys.as_ref().and_then(|keys| self.verified.get(&digest, keys)) {
+        if let Some(principal) = keys.as_ref().and_then(|keys| self.checker.verified.get(&digest, keys)) {
             return Ok(principal);
         }
-        let token = UnverifiedToken::read(token).map_err(AuthError::InvalidToken)?;
+        let token = Arc::new(UnverifiedToken::read(token).map_err(AuthError::InvalidToken)?);
         let keys = keys.ok_or(AuthError::Unavailable)?;
-        match self.check(&token, digest, &keys) {
-            Err(TokenProblem::UnknownKey) => {
+        match self.check(&token, digest, &keys).await {
+            Err(AuthError::InvalidToken(TokenProblem::UnknownKey)) => {
                 let is_current = self.keys.refresh().await;
                 match self.keys.current().filter(|fresh| !Arc::ptr_eq(fresh, &keys)) {
-                    Some(fresh) => self.check(&token, digest, &fresh),
-                    None if is_current => Err(TokenProblem::UnknownKey),
-                    None => return Err(AuthError::Unavailable),
+                    Some(fresh) => self.check(&token, digest, &fresh).await,
+                    None if is_current => Err(AuthError::InvalidToken(TokenProblem::UnknownKey)),
+                    None => Err(AuthError::Unavailable),
                 }
             }
             done => done,
         }
-        .map_err(AuthError::InvalidToken)
     }
 
-    fn check(&self, token: &UnverifiedToken<'_>, digest: TokenDigest, keys: &KeySet) -> Result<Arc<Principal>, TokenProblem> {
+    /// Checks a token at once where that costs nothing, or where its caller is known and the last check only long ago; else
+    /// in its turn.
+    async fn check(
+        &self,
+        token: &Arc<UnverifiedToken>,
+        digest: TokenDigest,
+        keys: &Arc<KeySet>,
+    ) -> Result<Arc<Principal>, AuthError> {
+        if !keys.may_have_signed(token) || self.checker.verified.knows(&digest, keys) {
+            return self.checker.check(token, digest, keys).map_err(AuthError::InvalidToken);
+        }
+        let (checker, token, keys) = (Arc::clone(&self.checker), Arc::clone(token), Arc::clone(keys));
+        let checked = self.lane.run(move || checker.check(&token, digest, &keys)).await;
+        checked.map_err(|_| AuthError::Busy)?.map_err(AuthError::InvalidToken)
+    }
+}
+
+impl Checker {
+    fn check(&self, token: &UnverifiedToken, digest: TokenDigest, keys: &KeySet) -> Result<Arc<Principal>, TokenProblem> {
         self.checked.fetch_add(1, Ordering::Relaxed);
         let verified = self.verifier.verify(token, keys).inspect_err(|problem| self.remarks.on_refusal(*problem))?;
         self.remarks.on_principal(&verified.principal);

@@ -17,6 +17,9 @@ pub enum AuthError {
     /// 401 here would make a client throw its token away and ask the user to log in, in vain.
     #[error("the token cannot be checked now: the authorization server does not say which keys it signs with")]
     Unavailable,
+    /// So many tokens that nobody has shown before wait to be checked that another one is not. The token may be good.
+    #[error("too many new tokens wait to be checked")]
+    Busy,
 }
 
 impl AuthError {
@@ -28,6 +31,7 @@ impl AuthError {
             Self::Malformed => "malformed_header",
             Self::InvalidToken(problem) => problem.as_str(),
             Self::Unavailable => "no_keys",
+            Self::Busy => "busy",
         }
     }
 }

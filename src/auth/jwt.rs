@@ -28,8 +28,8 @@ pub(super) struct JwtVerifier {
 }
 
 /// A token whose header has been read and found acceptable. Nothing in it has been proved.
-pub(super) struct UnverifiedToken<'a> {
-    token: &'a str,
+pub(super) struct UnverifiedToken {
+    token: String,
     algorithm: Algorithm,
     kid: Option<String>,
 }
@@ -61,12 +61,12 @@ struct PublicKey {
     in_force: InForce,
 }
 
-impl<'a> UnverifiedToken<'a> {
+impl UnverifiedToken {
     /// Reads the header. `jku`, `jwk`, `x5u` and `x5c` are ignored: a token does not say which key it is checked with.
-    pub(super) fn read(token: &'a str) -> Result<Self, TokenProblem> {
+    pub(super) fn read(token: &str) -> Result<Self, TokenProblem> {
         let header = decode_header(token).map_err(|error| problem(error.kind()))?;
         check_header(&header)?;
-        Ok(Self { token, algorithm: header.alg, kid: header.kid })
+        Ok(Self { token: token.to_owned(), algorithm: header.alg, kid: header.kid })
     }
 }
 
@@ -104,13 +104,10 @@ impl JwtVerifier {
     }
 
     /// Checks signature and claims.
-    pub(super) fn verify(&self, token: &UnverifiedToken<'_>, keys: &KeySet) -> Result<Verified, TokenProblem> {
-        let named = || keys.keys.iter().filter(|key| token.kid.is_none() || key.kid == token.kid);
-        let mut last = match named().next() {
-            Some(_) => TokenProblem::Algorithm,
-            None => TokenProblem::UnknownKey,
-        };
-        for key in named().filter(|key| key.algorithms.contains(&token.algorithm)).take(MAX_TRIES) {
+    pub(super) fn verify(&self, token: &UnverifiedToken, keys: &KeySet) -> Result<Verified, TokenProblem> {
+        let mut last =
+            if keys.keys.iter().any(|key| key.is_named_by(token)) { TokenProblem::Algorithm } else { TokenProblem::UnknownKey };
+        for key in keys.keys.iter().filter(|key| key.may_have_signed(token)).take(MAX_TRIES) {
             match self.verify_with(token, key) {
                 // Without a name, a signature that no key has made is one of an unknown key.
                 Err(TokenProblem::Signature) if token.kid.is_none() => last = TokenProblem::UnknownKey,
@@ -121,9 +118,9 @@ impl JwtVerifier {
         Err(last)
     }
 
-    fn verify_with(&self, token: &UnverifiedToken<'_>, key: &PublicKey) -> Result<Verified, TokenProblem> {
+    fn verify_with(&self, token: &UnverifiedToken, key: &PublicKey) -> Result<Verified, TokenProblem> {
         let validation = Validation { algorithms: vec![token.algorithm], ..self.validation.clone() };
-        let claims = decode::<Claims>(token.token, &key.key, &validation).map_err(|error| problem(error.kind()))?.claims;
+        let claims = decode::<Claims>(&token.token, &key.key, &validation).map_err(|error| problem(error.kind()))?.claims;
         let expires = claims.exp.and_then(timestamp).ok_or(TokenProblem::Malformed)?;
         // As long as a request with the token would be taken.
         let validity = Validity::new(expires.checked_add(Duration::from_secs(LEEWAY)), &key.in_force);
@@ -177,6 +174,11 @@ impl KeySet {
         self
     }
 
+    /// Is there a key that can have signed this token? Without one there is no signature to check.
+    pub(super) fn may_have_signed(&self, token: &UnverifiedToken) -> bool {
+        self.keys.iter().any(|key| key.may_have_signed(token))
+    }
+
     /// How many keys there are.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
@@ -188,6 +190,14 @@ impl KeySet {
 }
 
 impl PublicKey {
+    fn is_named_by(&self, token: &UnverifiedToken) -> bool {
+        token.kid.is_none() || self.kid == token.kid
+    }
+
+    fn may_have_signed(&self, token: &UnverifiedToken) -> bool {
+        self.is_named_by(token) && self.algorithms.contains(&token.algorithm)
+    }
+
     fn read(json: serde_json::Value) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(json).ok()?;
         let algorithms = algorithms(&jwk);

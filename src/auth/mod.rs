@@ -2,6 +2,7 @@
 
 mod api_key;
 mod authenticator;
+mod check_lane;
 mod claims;
 mod config;
 mod denied;

@@ -27,11 +27,12 @@ impl VerifiedCache {
 
     pub(super) fn get(&self, token: &TokenDigest, keys: &KeySet) -> Option<Arc<Principal>> {
         let (verified, checked) = self.tokens.get(token)?;
-        // The wall clock is asked at every use: it may have been set, or the machine may have slept.
-        // A key that was withdrawn and has come back vouches for tokens that are checked again.
-        let in_force = keys.contains(verified.key) && verified.principal.validity.holds();
-        let good = checked.elapsed() < LIFETIME && SystemTime::now() < verified.expires && in_force;
-        good.then(|| Arc::clone(&verified.principal))
+        (checked.elapsed() < LIFETIME && is_good(&verified, keys)).then(|| Arc::clone(&verified.principal))
+    }
+
+    /// Was the token good when it was checked, however long ago, and has nothing become known that speaks against it?
+    pub(super) fn knows(&self, token: &TokenDigest, keys: &KeySet) -> bool {
+        self.tokens.peek(token).is_some_and(|(verified, _)| is_good(&verified, keys))
     }
 
     pub(super) fn insert(&self, token: TokenDigest, verified: Verified) {
@@ -40,4 +41,10 @@ impl VerifiedCache {
             self.tokens.insert(token, (Arc::new(verified), Instant::now()));
         }
     }
+}
+
+fn is_good(verified: &Verified, keys: &KeySet) -> bool {
+    // The wall clock is asked at every use: it may have been set, or the machine may have slept.
+    // A key that was withdrawn and has come back vouches for tokens that are checked again.
+    SystemTime::now() < verified.expires && keys.contains(verified.key) && verified.principal.validity.holds()
 }

@@ -14,6 +14,12 @@ pub(super) fn raise_limit() {
     }
 }
 
+/// How many of them connections may be. The rest is for what is served, and for Redis.
+pub(super) fn for_connections() -> usize {
+    let current = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+    current.map_or(usize::MAX, |files| files / 4 * 3)
+}
+
 /// How many files a server that this process became could have open; `None`: as many as it likes.
 pub(super) fn most() -> Option<u64> {
     getrlimit(Resource::Nofile).maximum

@@ -29,7 +29,7 @@ impl Serve {
     pub(super) fn run(self, with: impl FnOnce(App) -> App) -> ExitCode {
         let known = Self::augment_args(clap::Command::new("serve"));
         let prepared = environment::check(&known).and_then(|unknown| Ok((unknown, self.sources.resolve()?)));
-        let (unknown, config) = match prepared {
+        let (unknown, mut config) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 super::complain(&error);
@@ -41,6 +41,7 @@ impl Serve {
             tracing::warn!("{problem}");
         }
         super::open_files::raise_limit();
+        config.max_connections = config.max_connections.min(super::open_files::for_connections());
         let runtime = match runtime(config.workers).enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return super::fail(&error),

@@ -19,7 +19,9 @@ use crate::auth::{AuthError, Authenticator, Principal};
 use crate::metrics::AuthFailures;
 
 /// How long a client waits, in seconds, when the keys of the authorization server are not there yet.
-const RETRY_AFTER_SECONDS: &str = "5";
+const KEYS_RETRY_SECONDS: &str = "5";
+/// How long when too many tokens wait to be checked.
+const BUSY_RETRY_SECONDS: &str = "1";
 
 /// Hands each request on together with who sends it, or answers it, before its body is read, with a challenge that says
 /// what to do. Tokens count in the `Authorization` header only, never in the URL, and go no further than this: the header
@@ -159,27 +161,29 @@ impl Door {
     fn refuse<R: From<Bytes>>(&self, error: AuthError, malformed: StatusCode) -> Response<R> {
         record::note(Outcome::refused(error.reason()));
         self.failures.record(error.reason());
-        let (status, challenge) = match error {
-            AuthError::Missing => (StatusCode::UNAUTHORIZED, Some(self.challenge.missing_token())),
-            AuthError::Malformed => (malformed, Some(self.challenge.invalid_request(&error.to_string()))),
-            AuthError::InvalidToken(problem) => (StatusCode::UNAUTHORIZED, Some(self.challenge.invalid_token(problem))),
-            AuthError::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
+        let retry = |seconds| (StatusCode::SERVICE_UNAVAILABLE, (RETRY_AFTER, HeaderValue::from_static(seconds)));
+        let (status, (name, value)) = match error {
+            AuthError::Missing => (StatusCode::UNAUTHORIZED, (WWW_AUTHENTICATE, self.challenge.missing_token())),
+            AuthError::Malformed => (malformed, (WWW_AUTHENTICATE, self.challenge.invalid_request(&error.to_string()))),
+            AuthError::InvalidToken(problem) => {
+                (StatusCode::UNAUTHORIZED, (WWW_AUTHENTICATE, self.challenge.invalid_token(problem)))
+            }
+            AuthError::Unavailable => retry(KEYS_RETRY_SECONDS),
+            AuthError::Busy => retry(BUSY_RETRY_SECONDS),
         };
         let next = match error {
             AuthError::Missing => format!("send `Authorization: Bearer <token>`; {}", self.advice),
             AuthError::Malformed => "send exactly one `Authorization: Bearer <token>`".to_owned(),
             AuthError::InvalidToken(_) => self.advice.clone(),
-            AuthError::Unavailable => format!("keep the token and repeat the request after {RETRY_AFTER_SECONDS} s"),
+            AuthError::Unavailable => format!("keep the token and repeat the request after {KEYS_RETRY_SECONDS} s"),
+            AuthError::Busy => format!("keep the token and repeat the request after {BUSY_RETRY_SECONDS} s"),
         };
         let mut response = Response::new(R::from(body(status, &format!("{error}; {next}"))));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        match challenge {
-            Some(challenge) => headers.insert(WWW_AUTHENTICATE, challenge),
-            None => headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)),
-        };
+        headers.insert(name, value);
         response
     }
 }

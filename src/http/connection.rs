@@ -22,6 +22,8 @@ pub struct ConnectionOptions {
     pub tls: Option<Arc<Tls>>,
     /// How long a connection may wait for its first or its next request.
     pub keep_alive: Duration,
+    /// How many there may be; others are refused.
+    pub max_connections: usize,
 }
 
 /// What a connection speaks.

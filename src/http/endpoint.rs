@@ -1,6 +1,7 @@
 //! `/mcp`: the path of one request, top to bottom.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tower::Service;
 use super::answer::{answer, answer_in_batch};
 use super::authenticate::Authenticated;
 use super::authorize::Authorize;
+use super::call_rates::CallRates;
 use super::challenge::Challenge;
 use super::read_message::{Call, Incoming, Rejection, Told, no_batches, read_message};
 use super::record::{self, Part, Watch};
@@ -47,6 +49,8 @@ pub(super) struct Endpoint {
     pub writer: Arc<ResultWriter>,
     /// What a caller without permission is told.
     pub challenge: Arc<Challenge>,
+    /// How often a caller may call; `None`: as often as it likes.
+    pub call_rates: Option<CallRates>,
     /// When streams have to end.
     pub shutdown: Shutdown,
     /// The largest body, in bytes.
@@ -120,11 +124,28 @@ async fn post(endpoint: &Endpoint, principal: Arc<Principal>, head: &Parts, body
             if let Some(message) = endpoint.watch.look(head, &mut call, endpoint.requests.tool(kind)) {
                 record::note_summary(&principal, Some(message));
             }
-            Ok(answer(endpoint, principal, headers, *call).await)
+            match within_rate(endpoint, &principal, call) {
+                Ok(call) => Ok(answer(endpoint, principal, headers, *call).await),
+                Err(rejection) => Ok(respond::reject(&rejection, &endpoint.challenge)),
+            }
         }
         Ok(Incoming::Batch { calls, told }) => {
             record::note_kind(endpoint.requests.kind("batch", None));
             Ok(Box::pin(batch(endpoint, &principal, head, calls, told)).await)
+        }
+    }
+}
+
+/// Counts what works on behalf of a caller.
+fn within_rate(endpoint: &Endpoint, principal: &Principal, call: Box<Call>) -> Result<Box<Call>, Rejection> {
+    let works =
+        matches!(call.method, Method::CallTool(_) | Method::GetPrompt(_) | Method::ReadResource(_) | Method::Complete(..));
+    let Some(rates) = endpoint.call_rates.as_ref().filter(|_| works) else { return Ok(call) };
+    match rates.count(principal) {
+        Ok(()) => Ok(call),
+        Err(wait) => {
+            let modern = call.version.is_modern();
+            Err(Rejection { id: Some(call.id), modern, error: McpError::TooManyCalls { wait } })
         }
     }
 }
@@ -161,6 +182,7 @@ async fn batch(
     }
     let mut body = b"[".to_vec();
     for call in calls {
+        let call = call.and_then(|call| within_rate(endpoint, principal, Box::new(call)).map(|call| *call));
         let mut call = if body.len() < MAX_BATCH_ANSWER { call } else { call.and_then(|call| Err(beyond_budget(call.id))) };
         let part = call.as_mut().ok().and_then(|call| {
             let tool = endpoint.requests.tool(kind(endpoint, call));
@@ -222,13 +244,31 @@ async fn read_body(endpoint: &Endpoint, headers: &HeaderMap, body: Body) -> Resu
         if declared.is_some_and(|length| length > limit) {
             return Err(Refusal::BodyTooLarge { limit });
         }
-        match Limited::new(body, limit).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
+        match gather(Limited::new(body, limit)).await {
+            Ok(body) => Ok(body),
             Err(error) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge { limit }),
             Err(_) => Err(Refusal::BodyBroken),
         }
     };
     tokio::time::timeout(endpoint.body_timeout, read).await.unwrap_or(Err(Refusal::BodyTimeout))
+}
+
+/// The whole body. What comes in several parts is copied together as it comes: each part would keep the 8 KiB that it was read
+/// into, and one that sends its bytes one by one would have thousands of times the limit kept.
+async fn gather(mut body: Limited<Body>) -> Result<Bytes, Box<dyn Error + Send + Sync>> {
+    let (mut first, mut all) = (Bytes::new(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if first.is_empty() {
+            first = data;
+            continue;
+        }
+        if all.is_empty() {
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
 }
 
 fn kind(endpoint: &Endpoint, call: &Call) -> RequestKind {

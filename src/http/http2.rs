@@ -63,7 +63,10 @@ pub(super) async fn serve(wire: Wire, server: Server, mut stopping: Shutdown, ke
                 }
                 if calls.under_way() || begun != calls.begun() {
                     (begun, moved) = (calls.begun(), Instant::now());
-                } else if !closing && moved.elapsed() >= keep_alive {
+                } else if moved.elapsed() >= keep_alive && begun == 0 {
+                    // Who never asks may not even shake hands, and does not hear that it should go.
+                    return Ok(());
+                } else if moved.elapsed() >= keep_alive && !closing {
                     closing = true;
                     connection.as_mut().graceful_shutdown();
                 }

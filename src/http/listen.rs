@@ -13,6 +13,10 @@ use super::router::Server;
 use super::shutdown::Shutdown;
 use super::socket::Socket;
 
+/// What a client hears whose connection is one too many, whatever it wanted to say.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
+    Connection: close\r\nContent-Length: 106\r\n\r\n\
+    {\"jsonrpc\":\"2.0\",\"error\":{\"code\":503,\"message\":\"too many connections; repeat the request after a moment\"}}";
 /// How long to rest when the system has no file descriptor left for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -30,6 +34,10 @@ pub async fn serve(
     let connections = watch::Sender::new(());
     let (trigger, stopping) = Shutdown::new();
     let spawn = |(socket, peer)| {
+        if connections.receiver_count() >= options.max_connections {
+            server.requests().refuse_connection();
+            return refuse(&socket, &options);
+        }
         let connection = connection::serve(socket, options.clone(), server.clone().of_peer(peer), stopping.clone());
         let (alive, open) = (connections.subscribe(), server.requests().connect());
         tokio::spawn(async move {
@@ -61,6 +69,13 @@ pub async fn serve(
     match tokio::time::timeout(drain, connections.closed()).await {
         Ok(()) => 0,
         Err(_) => connections.receiver_count(),
+    }
+}
+
+/// Says why, as far as the socket takes it at once; nothing where no word is understood before a handshake.
+fn refuse(socket: &Socket, options: &ConnectionOptions) {
+    if options.tls.is_none() {
+        let _ = socket.try_write(TOO_MANY);
     }
 }
 

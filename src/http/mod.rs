@@ -4,6 +4,7 @@ mod answer;
 pub mod authenticate;
 mod authorize;
 mod authz;
+mod call_rates;
 pub mod challenge;
 mod client_address;
 mod connection;

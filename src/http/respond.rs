@@ -123,6 +123,9 @@ pub(super) fn reject(rejection: &Rejection, challenge: &Challenge) -> Response {
     if let McpError::InsufficientScope { needed, message } = &rejection.error {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge.insufficient_scope(needed, message));
     }
+    if let McpError::TooManyCalls { wait } = &rejection.error {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil() as u64));
+    }
     response
 }
 
@@ -144,6 +147,7 @@ fn status(error: &McpError, modern: bool) -> StatusCode {
         | McpError::Unavailable(_) => StatusCode::OK,
         McpError::InsufficientScope { .. } => StatusCode::FORBIDDEN,
         McpError::UnknownSession => StatusCode::NOT_FOUND,
+        McpError::TooManyCalls { .. } => StatusCode::TOO_MANY_REQUESTS,
         McpError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -1,6 +1,7 @@
 //! Every route and every layer. Of a stack of layers the top one runs first.
 
 use std::convert::Infallible;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tower::{Layer as _, Service, ServiceBuilder};
 use super::authenticate::{Authenticate, AuthenticateLayer};
 use super::authorize::AuthorizeLayer;
 use super::authz::Authz;
+use super::call_rates::CallRates;
 use super::challenge::Challenge;
 use super::client_address::TrustedProxies;
 use super::contain_panics::{ContainPanics, ContainPanicsLayer};
@@ -65,6 +67,8 @@ pub struct HttpOptions {
     pub max_request_bytes: usize,
     /// How long a request body may take to arrive.
     pub body_timeout: Duration,
+    /// How often a caller may call; `None`: as often as it likes.
+    pub calls_per_second: Option<NonZeroU32>,
 }
 
 /// The whole server as a service. Cheap to clone.
@@ -106,6 +110,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
             shutdown: options.shutdown,
             max_request_bytes: options.max_request_bytes,
             body_timeout: options.body_timeout,
+            call_rates: options.calls_per_second.map(CallRates::new),
             requests: Arc::clone(&requests),
             watch: options.watch,
         }),

@@ -1,5 +1,7 @@
 //! What a model cannot repair: errors of the protocol.
 
+use std::time::Duration;
+
 use super::ProtocolVersion;
 use crate::auth::{Denied, Scope};
 use crate::call::ClientCapabilities;
@@ -37,6 +39,12 @@ pub enum McpError {
     /// The server cannot do it now; the same request may succeed later.
     #[error("{0}")]
     Unavailable(String),
+    /// The caller calls more often than it may. Nothing was done.
+    #[error("too many calls; wait {} s, then repeat this one, and slow down: nothing was done", wait.as_secs_f64().ceil())]
+    TooManyCalls {
+        /// How long to wait.
+        wait: Duration,
+    },
     /// A header is missing, malformed, or says something else than the body.
     #[error("header mismatch: {0}")]
     HeaderMismatch(String),
@@ -92,6 +100,7 @@ impl McpError {
             Self::UnsupportedVersion { .. } => -32022,
             Self::InsufficientScope { .. } => 403,
             Self::UnknownSession => 404,
+            Self::TooManyCalls { .. } => 429,
         }
     }
 
@@ -105,6 +114,7 @@ impl McpError {
             Self::MalformedParams(_) | Self::InvalidParams(_) => "-32602",
             Self::ResourceNotFound { .. } => "not_found",
             Self::Unavailable(_) => "unavailable",
+            Self::TooManyCalls { .. } => "too_many_calls",
             Self::Internal => "-32603",
             Self::HeaderMismatch(_) => "-32020",
             Self::MissingCapability(_) => "-32021",
@@ -135,6 +145,7 @@ impl McpError {
             | Self::HeaderMismatch(_)
             | Self::UnknownSession
             | Self::Unavailable(_)
+            | Self::TooManyCalls { .. }
             | Self::Internal => None,
         }
     }

@@ -86,6 +86,7 @@ pub struct Requests {
     families: Families,
     in_flight: Gauge,
     connections: Gauge,
+    refused_connections: Counter,
     received: Counter,
     sent: Counter,
 }
@@ -117,8 +118,8 @@ impl Requests {
     pub(super) fn register(registry: &mut Registry, tools: impl IntoIterator<Item = &'static str>) -> Self {
         let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         let families = Families { outcomes: Family::default(), durations, errors: Family::default() };
-        let (in_flight, connections, received, sent) =
-            (Gauge::default(), Gauge::default(), Counter::default(), Counter::default());
+        let (in_flight, connections) = (Gauge::default(), Gauge::default());
+        let (refused_connections, received, sent) = (Counter::default(), Counter::default(), Counter::default());
         registry.register("requests", "Requests by method, tool and outcome", families.outcomes.clone());
         registry.register_with_unit(
             "request_duration",
@@ -129,12 +130,14 @@ impl Requests {
         registry.register("request_errors", "Requests that did not end well, by outcome and error", families.errors.clone());
         registry.register("requests_in_flight", "Requests that are being answered, open streams among them", in_flight.clone());
         registry.register("connections", "Open connections of clients", connections.clone());
+        let help = "Connections that were one too many (--max-connections)";
+        registry.register("connections_refused", help, refused_connections.clone());
         registry.register_with_unit("received", "Bodies of requests", Unit::Bytes, received.clone());
         registry.register_with_unit("sent", "Bodies of answers", Unit::Bytes, sent.clone());
         let kind = |method, tool| Kind { method, tool, counts: OnceLock::new() };
         let tools = tools.into_iter().map(|tool| kind("tools/call", tool));
         let kinds = METHODS.into_iter().map(|method| kind(method, "")).chain(tools).collect();
-        Self { kinds, families, in_flight, connections, received, sent }
+        Self { kinds, families, in_flight, connections, refused_connections, received, sent }
     }
 
     /// What this method, or this tool, is counted as. Names come from outside: what is not known has no kind of its own.
@@ -159,6 +162,11 @@ impl Requests {
     pub fn connect(self: &Arc<Self>) -> OpenConnection {
         self.connections.inc();
         OpenConnection(Arc::clone(self))
+    }
+
+    /// A connection was one too many.
+    pub fn refuse_connection(&self) {
+        self.refused_connections.inc();
     }
 
     /// A request has come.

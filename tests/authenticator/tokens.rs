@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use pressmark::auth::{Authenticator, Permission};
 use pressmark::path::TreePath;
@@ -271,4 +272,25 @@ async fn a_token_is_not_remembered_past_its_expiry() {
     assert_eq!(outcome(&authenticator, &token).await, "ok");
     assert_eq!(outcome(&authenticator, &token).await, "ok");
     assert_eq!(authenticator.tokens_checked(), 3);
+}
+
+#[tokio::test]
+async fn made_up_tokens_wait_for_each_other_and_for_nobody_else() {
+    let (issuer, authenticator) = issuer_with_every_key().await;
+    let (known, new) = (ED.sign(&issuer.claims()), ED.sign(&with(issuer.claims(), json!({ "jti": "new" }))));
+    assert_eq!(outcome(&authenticator, &known).await, "ok");
+    let signed = P384.sign(&issuer.claims());
+    let (signed, _) = signed.rsplit_once('.').expect("a signature");
+    let made_up = (0..5_000).map(|_| format!("{signed}.{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 96]>())));
+    let made_up: Vec<_> = made_up.collect();
+    let strangers = join_all(made_up.iter().map(|token| outcome(&authenticator, token)));
+    let after_them = async {
+        assert_eq!(outcome(&authenticator, &known).await, "ok", "whoever is known waits for nobody");
+        assert_eq!(outcome(&authenticator, "x.y.z").await, "malformed_token", "nor does what needs no check");
+    };
+    let (outcomes, ()) = tokio::join!(strangers, after_them);
+    let count = |wanted: &str| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    assert!(count("busy") > 0 && count("wrong_signature") >= 1_024, "{} and {}", count("busy"), count("wrong_signature"));
+    assert_eq!(count("busy") + count("wrong_signature"), outcomes.len(), "nobody is let in");
+    assert_eq!(outcome(&authenticator, &new).await, "ok", "there is room again");
 }

@@ -41,6 +41,8 @@ pub(crate) struct Stream {
     buffer: String,
     /// The id of the last event of all connections.
     pub(crate) last: Option<String>,
+    /// Did the last connection break off, rather than end as the server wanted?
+    pub(crate) broken: bool,
     /// The ids of all events that carried a message.
     seen: HashSet<String>,
 }
@@ -182,7 +184,7 @@ async fn json_of(response: Response) -> Result<Value, Trouble> {
 impl Stream {
     pub(crate) fn new(response: Response) -> Self {
         assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
-        Self { response, buffer: String::new(), last: None, seen: HashSet::new() }
+        Self { response, buffer: String::new(), last: None, broken: false, seen: HashSet::new() }
     }
 
     /// The next event; `Broken` when nothing comes for so long, not even a sign of life. A message that has been there
@@ -206,7 +208,10 @@ impl Stream {
             match timeout(limit, self.response.chunk()).await {
                 Err(_) => return Err(Trouble::Broken),
                 Ok(Ok(Some(chunk))) => self.buffer.push_str(std::str::from_utf8(&chunk).expect("UTF-8")),
-                Ok(Ok(None) | Err(_)) => return Ok(Next::End),
+                Ok(ended) => {
+                    self.broken = ended.is_err();
+                    return Ok(Next::End);
+                }
             }
         }
     }

@@ -1,5 +1,5 @@
-//! A server of the shared state dies in the middle of the work: calls fail cleanly for as long as the failover takes, and go
-//! on after it. What a failover may cost stands in the README.
+//! A server of a cluster that holds the shared state dies in the middle of the work: calls fail cleanly for as long as the
+//! failover takes, and go on after it. What a failover may cost stands in the README.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::agent::{Agent, PAUSE, Trouble};
 use crate::support::process::wait_until;
-use crate::support::redis::{RedisCluster, RedisServer, SentinelSet};
+use crate::support::redis::{RedisCluster, RedisServer};
 use crate::workload::{Failure, Workload};
 use crate::world::{World, fill, token};
 
@@ -20,23 +20,6 @@ const GOES_ON: Duration = Duration::from_secs(40);
 const ELECTION: Duration = Duration::from_secs(10);
 /// After the shared state is back: connections are made anew, and a call that waits finds out that its record is gone.
 const SETTLED: Duration = Duration::from_secs(20);
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sentinels_replace_a_master_that_is_killed_in_the_middle_of_the_work() {
-    let mut set = block_in_place(SentinelSet::start);
-    let world = block_in_place(|| World::everything(&set.url()));
-    let work = Workload::start(&world);
-    work.all_go_on(2, GOES_ON).await;
-    let old = set.master().port();
-    let killed = Instant::now();
-    block_in_place(|| {
-        set.kill_master();
-        wait_until(GOES_ON, "the Sentinels have chosen", || set.masters().first().is_some_and(|master| master.port() != old));
-    });
-    let back = Instant::now();
-    work.all_go_on(2, GOES_ON).await;
-    check("Sentinel", &work.stop().await, killed, back);
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_goes_on_with_what_a_killed_master_did_not_hold() {

@@ -5,8 +5,13 @@ mod support;
 
 mod abandoned;
 mod agent;
+mod attacks;
+mod call_rates;
 mod failover;
+mod faults;
+mod fleet;
 mod killed_replicas;
 mod node_clients;
+mod rolling_update;
 mod workload;
 mod world;

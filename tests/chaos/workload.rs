@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::agent::{Agent, LIMIT, Next, PAUSE, Stream, Trouble, trouble_in};
 use crate::support::client::McpClient;
-use crate::world::{CALLERS, World, fill, token};
+use crate::world::{World, fill, token};
 
 const TASKS: &str = "io.modelcontextprotocol/tasks";
 /// Longer than a stream is ever silent.
@@ -20,6 +20,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(25);
 /// A task tells within this time that it has come further.
 const TASK_LIMIT: Duration = Duration::from_secs(30);
 const LINES: usize = 4_000;
+const AGENTS: usize = 24;
 
 /// Agents at work.
 pub(crate) struct Workload {
@@ -42,11 +43,11 @@ pub(crate) struct Failure {
 }
 
 impl Workload {
-    /// Sets one agent to work for each caller.
+    /// Sets the agents to work, each as a caller of its own.
     pub(crate) fn start(world: &World) -> Self {
         std::fs::write(world.at("long.txt"), long_text()).expect("a file");
         let stop = Arc::<AtomicBool>::default();
-        let agents = (0..CALLERS).map(|caller| {
+        let agents = (0..AGENTS).map(|caller| {
             let (seen, url, token) = (Arc::<Seen>::default(), world.url(), token(caller));
             let (mine, stop) = (Arc::clone(&seen), Arc::clone(&stop));
             let modern =
@@ -235,7 +236,9 @@ async fn delete_folder(agent: &Agent, folder: &Path) -> Result<(), Trouble> {
                 return Ok(());
             }
             Next::Place => {}
-            Next::End => return Err(Trouble::Broken),
+            Next::End if stream.broken => return Err(Trouble::Broken),
+            // A client could resume it; this one begins again.
+            Next::End => return Err(Trouble::Away("the stream ended".to_owned())),
         }
     }
 }

@@ -9,11 +9,11 @@ use crate::support::nginx::Nginx;
 use crate::support::server::Pressmark;
 
 /// Callers that may do everything, in folders that all see.
-pub(crate) const CALLERS: usize = 24;
+pub(crate) const CALLERS: usize = 50;
 
 pub(crate) struct World {
     pub(crate) replicas: Vec<Pressmark>,
-    nginx: Nginx,
+    pub(crate) nginx: Nginx,
     folder: TempDir,
 }
 
@@ -34,11 +34,7 @@ impl World {
         let (files, api_keys, seal_keys) = (at("files"), at("api-keys.toml"), at("seal-keys"));
         std::fs::create_dir(&files).expect("a folder");
         std::fs::write(&seal_keys, "5f".repeat(32)).expect("a file");
-        let key = |caller| {
-            let hash: String = sha2::Sha256::digest(token(caller)).iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("[[key]]\nname = \"caller-{caller}\"\nsha256 = \"{hash}\"\nscopes = [\"files\"]\n")
-        };
-        std::fs::write(&api_keys, (0..CALLERS).map(key).collect::<String>()).expect("a file");
+        std::fs::write(&api_keys, self::api_keys(CALLERS)).expect("a file");
         let arguments = [files.as_str(), "--api-keys", &api_keys, "--seal-keys", &seal_keys, "--state", state];
         let replicas: Vec<_> = (0..3).map(|_| start(&arguments)).collect();
         let nginx = Nginx::start(&replicas.iter().map(Pressmark::port).collect::<Vec<_>>());
@@ -59,6 +55,15 @@ impl World {
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// The file of the keys of so many callers.
+pub(crate) fn api_keys(callers: usize) -> String {
+    let key = |caller| {
+        let hash: String = sha2::Sha256::digest(token(caller)).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("[[key]]\nname = \"caller-{caller}\"\nsha256 = \"{hash}\"\nscopes = [\"files\"]\n")
+    };
+    (0..callers).map(key).collect()
 }
 
 /// What a caller shows.

@@ -42,8 +42,7 @@ impl Nginx {
         let write = |name: &str, text: &str| {
             std::fs::write(directory.path().join("site").join(name), text).expect("a configuration can be written");
         };
-        let replicas = site.replicas.iter().map(|replica| format!("server 127.0.0.1:{replica} max_fails=0;\n"));
-        write("replicas.conf", &replicas.collect::<String>());
+        write("replicas.conf", &replica_lines(site.replicas, None));
         write("server.conf", &format!("listen 127.0.0.1:{port};\n{}", site.server));
         let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};\n"));
         write("http.conf", &format!("access_log access.log pressmark;\n{}", folders.concat()));
@@ -70,6 +69,26 @@ impl Nginx {
             accepts(port)
         });
         Self { port, directory, process }
+    }
+
+    /// Balances over these loopback ports from now on, but for the one that is `down`: marks it so and reloads, as deploy/nginx
+    /// says. Returns when the workers of before take no new connection.
+    pub fn reload(&self, replicas: &[u16], down: Option<u16>) {
+        let file = self.directory.path().join("site/replicas.conf");
+        std::fs::write(file, replica_lines(replicas, down)).expect("a configuration can be written");
+        let before = self.workers();
+        self.process.signal("HUP");
+        let is_closing = |worker: &String| {
+            let title = std::fs::read_to_string(format!("/proc/{worker}/cmdline"));
+            title.map_or(true, |title| title.contains("shutting down"))
+        };
+        wait_until(START_LIMIT, "nginx has taken the configuration", || before.iter().all(is_closing));
+    }
+
+    fn workers(&self) -> Vec<String> {
+        let master = self.process.id();
+        let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).expect("Linux tells");
+        children.split_whitespace().map(str::to_owned).collect()
     }
 
     /// `http://127.0.0.1:PORT`, without a path.
@@ -107,6 +126,14 @@ pub fn copy_configuration(folder: &Path) {
             }
         }
     }
+}
+
+fn replica_lines(replicas: &[u16], down: Option<u16>) -> String {
+    let line = |replica: &u16| {
+        let mark = if Some(*replica) == down { " down" } else { "" };
+        format!("server 127.0.0.1:{replica} max_fails=0{mark};\n")
+    };
+    replicas.iter().map(line).collect()
 }
 
 fn log(directory: &TempDir) -> String {

@@ -107,6 +107,15 @@ impl Pressmark {
         self.process.signal("TERM");
     }
 
+    /// Stops the server in its tracks: it keeps its connections and answers nothing until [`Self::resume`].
+    pub fn freeze(&self) {
+        self.process.signal("STOP");
+    }
+
+    pub fn resume(&self) {
+        self.process.signal("CONT");
+    }
+
     /// Waits for the end; panics when it does not come in time.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         self.process.wait(limit)
@@ -122,6 +131,11 @@ impl Pressmark {
     pub fn respawn(&mut self) {
         self.kill();
         self.process = launch(&self.program, &self.listen, &self.arguments, &self.environment, &self.stdout, &self.stderr);
+    }
+
+    /// Does `/readyz` answer 200?
+    pub fn is_ready(&self) -> bool {
+        succeeds(&self.listen, "/readyz")
     }
 
     pub fn wait_until_alive(&mut self) {
@@ -211,19 +225,23 @@ fn collect(source: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
     });
 }
 
-/// Does `/healthz` answer 200? Asked by hand, so that it can be asked from anywhere. By a Unix socket or over TLS: are
-/// connections accepted?
+/// Does `/healthz` answer 200? By a Unix socket or over TLS: are connections accepted?
 fn is_alive(listen: &str, tls: bool) -> bool {
-    use std::io::Write as _;
     if let Some(path) = listen.strip_prefix("unix:") {
         return std::os::unix::net::UnixStream::connect(path).is_ok();
     }
-    let Ok(mut stream) = std::net::TcpStream::connect(listen) else { return false };
     if tls {
-        return true;
+        return std::net::TcpStream::connect(listen).is_ok();
     }
+    succeeds(listen, "/healthz")
+}
+
+/// Does this probe answer 200? Asked by hand, so that it can be asked from anywhere.
+fn succeeds(listen: &str, probe: &str) -> bool {
+    use std::io::Write as _;
+    let Ok(mut stream) = std::net::TcpStream::connect(listen) else { return false };
     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {probe} HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
     stream.write_all(request.as_bytes()).is_ok()
         && stream.read_to_string(&mut answer).is_ok()

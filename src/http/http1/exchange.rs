@@ -24,6 +24,9 @@ use crate::http::wire::{STALLED_AFTER, Wire};
 /// and giving it back costs two buffers; waiting longer would let the memory of many that come at once grow first.
 const IDLE_AFTER: Duration = Duration::from_millis(250);
 
+/// The largest head of a request, in bytes: twice the longest token. A larger one is answered 431. hyper would keep 400 KiB.
+const MAX_HEAD: usize = 32 * 1024;
+
 /// Why hyper is not needed any more.
 pub(super) enum After {
     /// The connection is closed.
@@ -53,7 +56,7 @@ pub(super) async fn exchange(wire: Wire, server: &Server, stopping: &mut Shutdow
         hyper::service::service_fn(move |request| answer(server.clone(), exchanges.clone(), request))
     };
     let mut closing = stopping.has_begun();
-    let mut connection = http1::Builder::new().keep_alive(!closing).serve_connection(wire, service);
+    let mut connection = http1::Builder::new().max_buf_size(MAX_HEAD).keep_alive(!closing).serve_connection(wire, service);
     let mut look = interval_at(Instant::now() + IDLE_AFTER, IDLE_AFTER);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut begun = 0;

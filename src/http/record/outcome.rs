@@ -27,7 +27,7 @@ impl Outcome {
     /// A JSON-RPC error.
     pub(in crate::http) fn of_error(error: &McpError) -> Self {
         let kind = match error {
-            McpError::InsufficientScope { .. } | McpError::UnknownSession => OutcomeKind::Refused,
+            McpError::InsufficientScope { .. } | McpError::UnknownSession | McpError::TooManyCalls { .. } => OutcomeKind::Refused,
             _ => OutcomeKind::RpcError,
         };
         Self { kind, error: Some(error.label()), code: Some(error.code()) }

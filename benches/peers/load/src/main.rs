@@ -1,15 +1,18 @@
 //! Loads a server over HTTP/1.1 keep-alive connections and compares each answer, byte for byte, with the one expected:
-//! `load ADDRESS:PORT REQUEST-FILE BODY-FILE CONNECTIONS SECONDS [RATE]`.
+//! `load ADDRESS:PORT REQUEST-FILE BODY-FILE CONNECTIONS SECONDS [RATE [ATTACK]]`.
 //!
 //! Without RATE each connection sends its next request when it has its answer (a closed loop: how much can the server do).
 //! With RATE requests are due at fixed times whatever the server does, and a request's latency counts from when it was due
 //! (an open loop: no time that a slow server makes others wait is left out). With 0 SECONDS each connection makes one
 //! request and is then held idle until stdin ends.
 //!
+//! With an ATTACK ([`attack::Attack::from_args`]) the server has to bear that, too.
+//!
 //! One line of JSON on stdout says what happened. One thread; no more than a few system calls a request, so that it is not
 //! the slower side.
 
 mod answer;
+mod attack;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -20,6 +23,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use answer::Answer;
+use attack::{Attack, FIRST_TOKEN};
 
 /// Connections that are being opened at once: fewer than any server's backlog.
 const OPENING_AT_ONCE: usize = 100;
@@ -33,6 +37,7 @@ struct Options {
     connections: usize,
     duration: Duration,
     rate: Option<f64>,
+    attack: Option<Attack>,
 }
 
 struct Connection {
@@ -57,6 +62,9 @@ fn main() -> io::Result<()> {
     let options = Options::from_args()?;
     let mut load = Load::open(options)?;
     let (duration, rate) = (load.options.duration, load.options.rate);
+    if let Some(attack) = &mut load.options.attack {
+        attack.begin(load.poll.registry())?;
+    }
     let start = Instant::now();
     match rate {
         _ if duration.is_zero() => load.each_once()?,
@@ -75,10 +83,12 @@ impl Options {
     fn from_args() -> io::Result<Self> {
         let arguments: Vec<_> = std::env::args().skip(1).collect();
         let [server, request, body, connections, seconds, rate @ ..] = arguments.as_slice() else {
-            return Err(io::Error::other("usage: ADDRESS:PORT REQUEST-FILE BODY-FILE CONNECTIONS SECONDS [RATE]"));
+            return Err(io::Error::other("usage: ADDRESS:PORT REQUEST-FILE BODY-FILE CONNECTIONS SECONDS [RATE [ATTACK]]"));
         };
+        let server = server.parse().map_err(io::Error::other)?;
         Ok(Self {
-            server: server.parse().map_err(io::Error::other)?,
+            server,
+            attack: Attack::from_args(server, rate.get(1..).unwrap_or_default())?,
             request: std::fs::read(request)?,
             body: std::fs::read(body)?,
             connections: connections.parse().map_err(io::Error::other)?,
@@ -186,10 +196,15 @@ impl Load {
             if (all_sent && free.len() == self.connections.len()) || now > end + LAST_ANSWERS {
                 break;
             }
+            if let Some(attack) = &mut self.options.attack {
+                attack.go_on(self.poll.registry())?;
+            }
             // Timers tick in milliseconds, requests are due more often: so this spins.
             self.poll.poll(&mut events, Some(Duration::ZERO))?;
             for event in &events {
-                if event.is_readable() && self.receive(event.token().0)? {
+                if let Some(attack) = self.options.attack.as_mut().filter(|_| event.token().0 >= FIRST_TOKEN) {
+                    attack.on_event(event.token());
+                } else if event.is_readable() && self.receive(event.token().0)? {
                     free.push_back(event.token().0);
                 }
             }
@@ -254,8 +269,9 @@ impl Load {
             let last = self.latencies.len().saturating_sub(1);
             self.latencies.get((last as f64 * share).round() as usize).copied().unwrap_or(0)
         };
+        let attack = self.options.attack.as_ref().map(|attack| attack.report(took)).unwrap_or_default();
         println!(
-            r#"{{"good": {}, "failed": {}, "seconds": {:.6}, "p50": {}, "p90": {}, "p99": {}, "p999": {}, "max": {}}}"#,
+            r#"{{"good": {}, "failed": {}, "seconds": {:.6}, "p50": {}, "p90": {}, "p99": {}, "p999": {}, "max": {}{attack}}}"#,
             self.latencies.len(),
             self.failed,
             took.as_secs_f64(),
