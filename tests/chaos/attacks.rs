@@ -161,7 +161,7 @@ async fn slow_senders_and_held_connections() {
         (shortest, longest) = (shortest.min(lasted), longest.max(lasted));
     }
     println!("heads that came drop by drop were cut off after {shortest:?} to {longest:?}");
-    assert!(shortest > Duration::from_secs(15), "a slow client gets its time");
+    assert!(shortest > Duration::from_secs(10), "a slow client gets its time");
     drop(silent);
     scene.end("slow senders").await;
 }
