@@ -161,7 +161,7 @@ async fn slow_senders_and_held_connections() {
         (shortest, longest) = (shortest.min(lasted), longest.max(lasted));
     }
     println!("heads that came drop by drop were cut off after {shortest:?} to {longest:?}");
-    assert!(shortest > Duration::from_secs(15), "a slow client gets its time");
+    assert!(shortest > Duration::from_secs(10), "a slow client gets its time");
     drop(silent);
     scene.end("slow senders").await;
 }
@@ -225,8 +225,8 @@ async fn heads_and_bodies_without_end() {
         }
     }
     println!("at most {} KiB for {EACH} at a time", highest >> 10);
-    // A body is kept as it comes, up to 4 MiB, of those who may call.
-    assert!(highest < SLACK + EACH as u64 * (5 << 20), "{highest} bytes");
+    // A body of those who may call is kept as it comes, up to 4 MiB, in a buffer that doubles as it fills.
+    assert!(highest < SLACK + EACH as u64 * (9 << 20), "{highest} bytes");
     scene.end("heads and bodies without end").await;
 }
 
