@@ -62,7 +62,7 @@ async fn each_call_is_one_line_whatever_becomes_of_it() {
     client.call_tool("read_file", json!({"path": "/none.txt"})).await;
     client.call_tool("read_file", json!({"path": "/../etc/passwd"})).await;
     client.call_tool("read_file", json!({"path": "/hello.txt", "surplus": CONTENT})).await;
-    client.call_tool("search_text", json!({"pattern": CONTENT})).await;
+    client.call_tool("search_text", json!({"pattern": CONTENT, "path": "/"})).await;
     client.call_tool("delete_file", json!({"path": "/full"})).await;
     client.call_tool("made_up", json!({"path": "/hello.txt"})).await;
     let state = json!({"name": "delete_file", "arguments": {"path": "/full"}, "requestState": "forged"});
@@ -163,14 +163,16 @@ async fn a_line_stays_one_line() {
     let evil = "/a\nb\r\u{1b}[2K\u{2028}{\"message\":\"audit\"}";
     for format in ["text", "json"] {
         let server = Pressmark::start(&[path(&folder), "--no-auth", "--log-format", format]);
-        let client = McpClient::modern(&server.url(), None);
-        let before = server.stderr().lines().count();
+        // The name of a tool stands in no header of this revision.
+        let client = McpClient::legacy(&server.url(), None, LEGACY).await;
         client.call_tool("read_file", json!({"path": evil})).await;
         client.call_tool("read_file", json!({"path": evil, "surplus": 1})).await;
         client.call_tool("evil\nname", json!({})).await;
-        wait_until(LIMIT, "all are logged", || server.stderr().lines().count() >= before + 6);
+        let told = |what: &str| server.stderr().lines().filter(|line| line.contains(what)).count();
+        wait_until(LIMIT, "all are logged", || told("evil\\nname") == 2 && told("read_file") == 4);
         let log = server.stderr();
-        assert_eq!(log.lines().count(), before + 6, "two lines a call: {log}");
+        let is_line = |line: &str| line.starts_with("20") || line.starts_with("{\"timestamp\":");
+        assert!(log.lines().all(is_line), "{log}");
         assert!(!log.contains('\u{1b}') && !log.contains('\r'), "{log}");
         assert!(log.contains("anonymous") && log.contains("/a\\nb\\r"), "{log}");
     }

@@ -43,7 +43,7 @@ fn lines(server: &Pressmark) -> Vec<Value> {
     server.stderr().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_a_span_of_its_caller() {
     let (folder, collector) = (folder(), Collector::start().await);
     let server = start(&folder, &collector.url, &[]);
@@ -86,7 +86,7 @@ async fn a_call_is_a_span_of_its_caller() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn names_and_errors_are_those_of_the_conventions() {
     let (folder, collector) = (folder(), Collector::start().await);
     let server = start(&folder, &collector.url, &[]);
@@ -116,7 +116,7 @@ async fn names_and_errors_are_those_of_the_conventions() {
     collector.span("initialize").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn each_message_of_a_batch_is_a_span() {
     let (folder, collector) = (folder(), Collector::start().await);
     let server = start(&folder, &collector.url, &[]);
@@ -135,7 +135,7 @@ async fn each_message_of_a_batch_is_a_span() {
     assert!(two.parent_span_id.is_empty() && two.trace_id != one.trace_id, "what is malformed is no parent");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_parent_is_the_messages_and_then_that_of_the_headers() {
     let (folder, collector) = (folder(), Collector::start().await);
     let server = start(&folder, &collector.url, &[]);
@@ -169,7 +169,7 @@ async fn the_parent_is_the_messages_and_then_that_of_the_headers() {
     assert!(collector.spans().iter().all(|span| span.name != "server/discover"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_is_sent_at_the_end() {
     let (folder, collector) = (folder(), Collector::start().await);
     for (workers, all) in [("1", 20), ("2", 40)] {
@@ -186,7 +186,7 @@ async fn what_is_left_is_sent_at_the_end() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn standard_variables_say_where_and_how() {
     let (folder, collector) = (folder(), Collector::start().await);
     let general = format!("{}/otlp/", collector.url);
@@ -230,7 +230,7 @@ async fn standard_variables_say_where_and_how() {
     assert_eq!(collector.spans().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_away_is_no_trouble() {
     let folder = folder();
     // One refuses connections, one takes them and never answers, one wants nothing.
@@ -268,7 +268,7 @@ async fn a_collector_that_is_away_is_no_trouble() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_collector_logs_carry_the_callers_ids() {
     let folder = folder();
     let server = Pressmark::start(&[path(&folder), "--dev-token", TOKEN, "--log-format", "json"]);
