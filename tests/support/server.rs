@@ -210,17 +210,14 @@ fn collect(source: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
     });
 }
 
-/// Does `/healthz` answer 200? Asked by hand, so that it can be asked from anywhere. By a Unix socket or over TLS: are
-/// connections accepted?
+/// Does `/healthz` answer 200? Asked by hand, so that it can be asked from anywhere; by a Unix socket or over TLS as operators do.
 fn is_alive(listen: &str, tls: bool) -> bool {
     use std::io::Write as _;
-    if let Some(path) = listen.strip_prefix("unix:") {
-        return std::os::unix::net::UnixStream::connect(path).is_ok();
+    if tls || listen.starts_with("unix:") {
+        let tls: &[&str] = if tls { &["--tls-cert", "its"] } else { &[] };
+        return run_pressmark(&[&["healthcheck", "--listen", listen], tls].concat()).status.success();
     }
     let Ok(mut stream) = std::net::TcpStream::connect(listen) else { return false };
-    if tls {
-        return true;
-    }
     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
     let request = format!("GET /healthz HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
