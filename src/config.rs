@@ -130,7 +130,7 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_DEV_TOKEN", value_name = "TOKEN", hide_env_values = true, help_heading = "Authentication")]
     pub dev_token: Option<String>,
 
-    /// Let every program on this machine do everything; only on a loopback address
+    /// Let every program on this machine do everything; only on a loopback address or a Unix socket
     #[arg(long, env = "PRESSMARK_NO_AUTH", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Authentication")]
     pub no_auth: Option<bool>,
 

@@ -28,7 +28,7 @@ async fn an_idle_connection_is_closed_when_its_time_is_over() {
         let begun = Instant::now();
         connection.closes().await;
         let took = begun.elapsed();
-        assert!(took >= KEEP_ALIVE - Duration::from_millis(100) && took < KEEP_ALIVE * 5, "{requests}: {took:?}");
+        assert!(took >= KEEP_ALIVE - Duration::from_millis(100) && took < KEEP_ALIVE * 15, "{requests}: {took:?}");
     }
     server.stop().await;
 }

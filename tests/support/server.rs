@@ -225,13 +225,11 @@ fn collect(source: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
     });
 }
 
-/// Does `/healthz` answer 200? By a Unix socket or over TLS: are connections accepted?
+/// Does `/healthz` answer 200? By a Unix socket or over TLS as operators ask.
 fn is_alive(listen: &str, tls: bool) -> bool {
-    if let Some(path) = listen.strip_prefix("unix:") {
-        return std::os::unix::net::UnixStream::connect(path).is_ok();
-    }
-    if tls {
-        return std::net::TcpStream::connect(listen).is_ok();
+    if tls || listen.starts_with("unix:") {
+        let tls: &[&str] = if tls { &["--tls-cert", "its"] } else { &[] };
+        return run_pressmark(&[&["healthcheck", "--listen", listen], tls].concat()).status.success();
     }
     succeeds(listen, "/healthz")
 }
