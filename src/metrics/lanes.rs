@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use super::ByName;
 
 /// In seconds: most wait not at all, and after 20 s the deadline of a search is near.
 const BUCKETS: [f64; 9] = [0.000_1, 0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 20.0];
 
 /// The waits for places in all lanes.
 #[derive(Debug)]
-pub struct LaneWaits(Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>);
+pub struct LaneWaits(ByName<Histogram>);
 
 /// Times waits for a place in one lane. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,7 +20,7 @@ pub struct LaneWait(Histogram);
 
 impl LaneWaits {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let waits = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        let waits = ByName::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         registry.register_with_unit("lane_wait", "How long calls waited for a place in a lane", Unit::Seconds, waits.clone());
         Self(waits)
     }
