@@ -29,7 +29,7 @@ const ORDER: [&str; 21] = [
 ];
 
 /// Where a crate may be named; nowhere else under `src`.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 16] = [
     ("axum", &["http/", "app.rs"]),
     ("hyper", &["http/"]),
     ("redis", &["state/"]),
