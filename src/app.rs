@@ -4,7 +4,6 @@ mod banner;
 
 use std::future::Future;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +20,10 @@ use crate::call::{Lane, LaneLoad, Lanes};
 use crate::changes::Notifier;
 use crate::config::{AuthSettings, Config, LogFormat, StateConfig};
 use crate::files::{Changes, Touched, Tree, TreeError};
-use crate::http::{self, HttpOptions, Origins, ProtectedResource, Readiness, Shutdown, ShutdownTrigger, Watch};
+use crate::http::{
+    self, ConnectionOptions, HandshakeFailure, HttpOptions, ListenAddress, Listener, Origins, ProtectedResource, Readiness,
+    Shutdown, ShutdownTrigger, Tls, Watch,
+};
 use crate::mcp::legacy::SessionLimits;
 use crate::mcp::{Features, RequestStates, ServerInfo, Tasks, read_sealing_keys};
 use crate::metrics::{Metrics, Reading};
@@ -61,7 +63,8 @@ pub struct App {
 
 /// A server that listens and waits to be run.
 pub struct BoundApp {
-    listener: TcpListener,
+    listener: Listener,
+    connections: ConnectionOptions,
     server: http::Server,
     stopping: ShutdownTrigger,
     shutdown: Shutdown,
@@ -139,13 +142,16 @@ pub enum AppError {
     /// Traces cannot be sent.
     #[error(transparent)]
     Traces(#[from] TraceSettingsError),
+    /// The certificate cannot be used, or its key would be served.
+    #[error("--tls-cert, --tls-key: {0}")]
+    Tls(String),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another with {option}")]
     Listen {
         /// The setting that names it.
         option: &'static str,
         /// Where.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why not.
         source: io::Error,
     },
@@ -158,9 +164,12 @@ impl AppError {
         match self {
             Self::Tree(error) => matches!(error, TreeError::Empty | TreeError::Duplicate(_) | TreeError::BadName(_)),
             Self::KeysInReach { .. } | Self::SealKeys { .. } | Self::AuditInReach { .. } | Self::Traces(_) => true,
-            Self::State { .. } | Self::Auth(_) | Self::SealKeysUnreadable { .. } | Self::Audit { .. } | Self::Listen { .. } => {
-                false
-            }
+            Self::State { .. }
+            | Self::Auth(_)
+            | Self::SealKeysUnreadable { .. }
+            | Self::Audit { .. }
+            | Self::Tls(_)
+            | Self::Listen { .. } => false,
         }
     }
 }
@@ -265,22 +274,27 @@ impl App {
     /// # Errors
     /// [`AppError`] when the address is taken, or keys cannot be read.
     pub async fn bind(self) -> Result<BoundApp, AppError> {
-        let (listener, local) = listen("--listen", self.config.listen).await?;
+        let tls = start_tls(&self.config, &self.tree, &self.metrics).await?;
+        let listener = Listener::bind(&self.config.listen).await;
+        let listener = listener.map_err(|source| cannot_listen("--listen", self.config.listen.clone(), source))?;
         let scrapes = match self.config.metrics_listen {
             Some(address) => {
-                let (listener, local) = listen("--metrics-listen", address).await?;
+                let listener = TcpListener::bind(address).await;
+                let listener = listener.map_err(|source| cannot_listen("--metrics-listen", address.into(), source))?;
+                let local = listener.local_addr().unwrap_or(address);
                 tracing::info!(url = format!("http://{local}/metrics"), "metrics can be read");
                 Some((listener, Arc::clone(&self.metrics)))
             }
             None => None,
         };
-        let base = self.config.public_url.clone().unwrap_or_else(|| address_url(local));
+        let local = listener.address();
+        let base = self.config.public_url.clone().unwrap_or_else(|| address_url(local, tls.is_some()));
         let url = endpoint_url(&base);
 
         let (auth, made_token) = auth_config(&self.config.auth, &url);
         let banner = Banner::new(&self.config, &self.tree, (&url, local), (&auth, made_token));
         let resource = ProtectedResource::new(base.as_str(), auth.jwt.as_ref().and_then(|jwt| jwt.issuer.as_deref()));
-        let loopback = local.ip().is_loopback();
+        let loopback = matches!(local, ListenAddress::Tcp(address) if address.ip().is_loopback());
         let authenticator = Arc::new(Authenticator::start(auth).await?);
         watch_tokens(&self.metrics, &authenticator);
         let traces = traces(self.config.otlp_endpoint.as_ref(), &self.metrics)?;
@@ -298,6 +312,7 @@ impl App {
             readiness: Readiness { state: self.state, tree: self.tree, authenticator },
             metrics: self.metrics,
             watch: Watch { traces: traces.clone(), audit: self.audit },
+            proxies: self.config.trusted_proxies,
             shutdown: shutdown.clone(),
             sessions: SessionLimits { ttl: self.config.session_ttl, per_principal: self.config.max_sessions },
             max_stream_age: self.config.max_stream_age,
@@ -305,7 +320,8 @@ impl App {
             body_timeout: self.config.request_timeout,
         };
         let (server, log_format) = (http::router(features, options), self.config.log_format);
-        Ok(BoundApp { listener, server, stopping, shutdown, tasks, url, banner, log_format, traces, scrapes })
+        let connections = ConnectionOptions { tls, keep_alive: self.config.keep_alive };
+        Ok(BoundApp { listener, connections, server, stopping, shutdown, tasks, url, banner, log_format, traces, scrapes })
     }
 }
 
@@ -351,7 +367,7 @@ impl BoundApp {
             self.shutdown.begun().await;
             self.tasks.stop(DRAIN).await;
         };
-        let calls = async { tokio::join!(http::serve(self.listener, self.server, stop, DRAIN), tasks) };
+        let calls = async { tokio::join!(http::serve(self.listener, self.connections, self.server, stop, DRAIN), tasks) };
         let scrapes = async {
             if let Some((listener, metrics)) = self.scrapes {
                 http::serve_metrics(listener, metrics).await;
@@ -371,11 +387,38 @@ impl BoundApp {
     }
 }
 
-async fn listen(option: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
-    let error = |source| AppError::Listen { option, address, source };
-    let listener = TcpListener::bind(address).await.map_err(error)?;
-    let local = listener.local_addr().map_err(error)?;
-    Ok((listener, local))
+fn cannot_listen(option: &'static str, address: ListenAddress, source: io::Error) -> AppError {
+    AppError::Listen { option, address, source }
+}
+
+async fn start_tls(config: &Config, tree: &Tree, metrics: &Metrics) -> Result<Option<Arc<Tls>>, AppError> {
+    let Some(files) = config.tls.clone() else { return Ok(None) };
+    if let Some(mount) = tree.mount_with(&files.key) {
+        let problem = format!("callers could read the key in {}; move it out of the served folder", mount.path());
+        return Err(AppError::Tls(problem));
+    }
+    let tls = Arc::new(Tls::start(files).await.map_err(AppError::Tls)?);
+    watch_tls(metrics, &tls);
+    Ok(Some(tls))
+}
+
+fn watch_tls(metrics: &Metrics, tls: &Arc<Tls>) {
+    let expires = Arc::clone(tls);
+    metrics.watch_gauges(
+        "tls_certificate_expiry_seconds",
+        "When the server's certificate expires, in seconds since 1970; 0 when that cannot be read",
+        vec![(&[], Box::new(move || expires.expires().unwrap_or_default()))],
+    );
+    let reading = |labels, failure| -> Reading {
+        let tls = Arc::clone(tls);
+        (labels, Box::new(move || tls.failures(failure)))
+    };
+    let readings = vec![
+        reading(&[("reason", "closed")], HandshakeFailure::Closed),
+        reading(&[("reason", "timeout")], HandshakeFailure::Timeout),
+        reading(&[("reason", "refused")], HandshakeFailure::Refused),
+    ];
+    metrics.watch_counters("tls_handshake_failures", "Connections that ended before the TLS handshake did", readings);
 }
 
 fn watch_lanes(metrics: &Metrics, lanes: &Arc<Lanes>) {
@@ -500,9 +543,9 @@ fn server_info(features: &Features, writable: bool) -> ServerInfo {
     }
 }
 
-fn address_url(address: SocketAddr) -> Url {
+fn address_url(address: &ListenAddress, tls: bool) -> Url {
     #[expect(clippy::expect_used, reason = "an address and port make a URL")]
-    Url::parse(&format!("http://{address}")).expect("a URL")
+    Url::parse(&address.url(tls)).expect("a URL")
 }
 
 fn endpoint_url(base: &Url) -> Url {

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::auth::{JwtConfig, KeySource, issuer_url, key_url};
 use crate::files::MountSpec;
+use crate::http::{ListenAddress, TlsFiles, TrustedProxies};
 use crate::state::RedisUrl;
 use crate::traces::collector_url;
 
@@ -31,14 +32,34 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_READ_ONLY", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Files")]
     pub read_only: Option<bool>,
 
-    /// Address and port to listen on [default: 127.0.0.1:8080]
+    /// Address and port to listen on, or a Unix socket, which its owner and group may open: unix:/run/pressmark.sock
+    /// [default: 127.0.0.1:8080]
     #[arg(long, env = "PRESSMARK_LISTEN", value_name = "ADDRESS:PORT", value_parser = listen_address, help_heading = "Network")]
     #[serde(deserialize_with = "deserialize_listen")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<ListenAddress>,
+
+    /// Speak TLS with the certificates in this PEM file, the server's own first; it and --tls-key are read again when they change
+    /// [default: no TLS]
+    #[arg(long, env = "PRESSMARK_TLS_CERT", value_name = "FILE", help_heading = "Network")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of --tls-cert, in PEM (PKCS #8, PKCS #1 or SEC 1), without a passphrase
+    #[arg(long, env = "PRESSMARK_TLS_KEY", value_name = "FILE", help_heading = "Network")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Keep a connection that waits for a request for this long; longer than the balancer does, so that it is never the server
+    /// that closes one just as it is used again [default: 75s]
+    #[arg(long, env = "PRESSMARK_KEEP_ALIVE", value_name = "DURATION", help_heading = "Network")]
+    pub keep_alive: Option<String>,
+
+    /// Believe these proxies when they say in X-Forwarded-For or Forwarded whom a request comes from: networks such as 10.0.0.0/8,
+    /// addresses, or unix for those that connect by a Unix socket; repeat, or separate with commas [default: none]
+    #[arg(long, env = "PRESSMARK_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',', help_heading = "Network")]
+    pub trusted_proxies: Vec<String>,
 
     /// Address and port that Prometheus reads /metrics from, such as 0.0.0.0:9090; whoever reaches it may read [default: none]
-    #[arg(long, env = "PRESSMARK_METRICS_LISTEN", value_name = "ADDRESS:PORT", value_parser = listen_address, help_heading = "Network")]
-    #[serde(deserialize_with = "deserialize_listen")]
+    #[arg(long, env = "PRESSMARK_METRICS_LISTEN", value_name = "ADDRESS:PORT", value_parser = socket_address, help_heading = "Network")]
+    #[serde(deserialize_with = "deserialize_address")]
     pub metrics_listen: Option<SocketAddr>,
 
     /// URL under which clients reach this server, without /mcp; metadata and links name it [default: http://ADDRESS:PORT]
@@ -108,7 +129,7 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_DEV_TOKEN", value_name = "TOKEN", hide_env_values = true, help_heading = "Authentication")]
     pub dev_token: Option<String>,
 
-    /// Let every program on this machine do everything; only on a loopback address
+    /// Let every program on this machine do everything; only on a loopback address or a Unix socket
     #[arg(long, env = "PRESSMARK_NO_AUTH", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "Authentication")]
     pub no_auth: Option<bool>,
 
@@ -165,7 +186,13 @@ pub struct Config {
     /// What is served.
     pub mounts: Vec<MountSpec>,
     /// Where to listen.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
+    /// Speak TLS; `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// How long a connection may wait for a request.
+    pub keep_alive: Duration,
+    /// Who is believed when they say whom a request comes from.
+    pub trusted_proxies: TrustedProxies,
     /// Where metrics are read; `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
     /// Where clients reach the server; `None`: at the address it listens on.
@@ -243,6 +270,9 @@ impl std::fmt::Debug for AuthSettings {
 /// A development token of a server that others can reach has so many characters at least: it is all that keeps them out.
 const MIN_REACHABLE_TOKEN: usize = 16;
 
+/// Longer than the 60 s after which nginx and AWS' load balancers, as they come, close connections that they do not use.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// Below this a result has no room for its own metadata.
 const MIN_RESULT_BYTES: usize = 4_000;
 
@@ -276,6 +306,10 @@ impl Settings {
             mount: list(self.mount, file.mount),
             read_only: self.read_only.or(file.read_only),
             listen: self.listen.or(file.listen),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            keep_alive: self.keep_alive.or(file.keep_alive),
+            trusted_proxies: list(self.trusted_proxies, file.trusted_proxies),
             metrics_listen: self.metrics_listen.or(file.metrics_listen),
             public_url: self.public_url.or(file.public_url),
             path_headers: self.path_headers.or(file.path_headers),
@@ -309,10 +343,15 @@ impl Settings {
     /// # Errors
     /// [`ConfigError`] for the first setting that is malformed, or that contradicts another.
     pub fn resolve(self) -> Result<Config, ConfigError> {
-        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let listen = self.listen.clone().unwrap_or_default();
         Ok(Config {
             mounts: self.mounts()?,
+            auth: self.auth(&listen)?,
             listen,
+            tls: tls_files(self.tls_cert.clone(), self.tls_key.clone())?,
+            keep_alive: duration("--keep-alive", self.keep_alive.as_deref(), KEEP_ALIVE)?,
+            trusted_proxies: TrustedProxies::parse(&self.trusted_proxies)
+                .map_err(|problem| ConfigError(format!("--trusted-proxies {problem}")))?,
             metrics_listen: self.metrics_listen,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
             path_headers: self.path_headers.unwrap_or(false),
@@ -328,7 +367,6 @@ impl Settings {
                 .transpose()?,
             task_ttl: duration("--task-ttl", self.task_ttl.as_deref(), Duration::from_secs(3600))?,
             seal_keys: self.seal_keys.clone(),
-            auth: self.auth(listen)?,
             max_result_bytes: at_least("--max-result-bytes", self.max_result_bytes.unwrap_or(40_000), MIN_RESULT_BYTES)?,
             max_request_bytes: at_least("--max-request-bytes", self.max_request_bytes.unwrap_or(4_194_304), 1_024)?,
             request_timeout: duration("--request-timeout", self.request_timeout.as_deref(), Duration::from_secs(60))?,
@@ -357,19 +395,19 @@ impl Settings {
         Ok(mounts)
     }
 
-    fn auth(&self, listen: SocketAddr) -> Result<AuthSettings, ConfigError> {
+    fn auth(&self, listen: &ListenAddress) -> Result<AuthSettings, ConfigError> {
         let jwt = self.jwt()?;
         let no_auth = self.no_auth.unwrap_or(false);
         let configured = jwt.is_some() || self.api_keys.is_some() || self.dev_token.is_some();
         if no_auth && configured {
             return Err(ConfigError("--no-auth contradicts the other authentication settings; leave one of them out".to_owned()));
         }
-        if no_auth && !listen.ip().is_loopback() {
+        if no_auth && !listen.is_of_this_machine() {
             return Err(ConfigError(format!(
                 "--no-auth is for loopback addresses only, and {listen} can be reached from outside"
             )));
         }
-        if !no_auth && !configured && !listen.ip().is_loopback() {
+        if !no_auth && !configured && !listen.is_of_this_machine() {
             return Err(ConfigError(format!(
                 "{listen} can be reached from outside and nobody is authenticated: set --jwt-issuer, --api-keys or --dev-token, or listen on 127.0.0.1"
             )));
@@ -378,7 +416,7 @@ impl Settings {
         if self.dev_token.as_ref().is_some_and(|token| token.is_empty() || token.contains(unfit)) {
             return Err(ConfigError("--dev-token must be visible ASCII characters without spaces and commas".to_owned()));
         }
-        if !listen.ip().is_loopback() && self.dev_token.as_ref().is_some_and(|token| token.len() < MIN_REACHABLE_TOKEN) {
+        if !listen.is_of_this_machine() && self.dev_token.as_ref().is_some_and(|token| token.len() < MIN_REACHABLE_TOKEN) {
             return Err(ConfigError(format!(
                 "{listen} can be reached from outside, and --dev-token can be guessed: it needs at least {MIN_REACHABLE_TOKEN} characters, such as `openssl rand -hex 24` makes"
             )));
@@ -411,17 +449,34 @@ impl Settings {
     }
 }
 
-/// Reads an address to listen on; `localhost` is this machine.
-pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    let address = match text.strip_prefix("localhost:") {
-        Some(port) => port.parse().ok().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port))),
-        None => text.parse().ok(),
-    };
-    address.ok_or_else(|| "write it like 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces".to_owned())
+/// Reads an address to listen on.
+pub(crate) fn listen_address(text: &str) -> Result<ListenAddress, String> {
+    text.parse()
 }
 
-fn deserialize_listen<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+fn deserialize_listen<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<ListenAddress>, D::Error> {
     listen_address(&String::deserialize(deserializer)?).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// The same without Unix sockets.
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    match text.parse() {
+        Ok(ListenAddress::Tcp(address)) => Ok(address),
+        Ok(ListenAddress::Unix(_)) | Err(_) => Err("write it like 127.0.0.1:9090, or 0.0.0.0:9090 for all interfaces".to_owned()),
+    }
+}
+
+fn deserialize_address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    socket_address(&String::deserialize(deserializer)?).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn tls_files(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError("--tls-cert needs its key beside it: --tls-key FILE".to_owned())),
+        (None, Some(_)) => Err(ConfigError("--tls-key needs the certificate beside it: --tls-cert FILE".to_owned())),
+    }
 }
 
 /// What is wrong with a key of the file, in the words of the file. No value is quoted: it could be a token.

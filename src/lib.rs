@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod path;
 mod replace_file;
 pub mod traces;
+mod watched_files;
 
 pub mod auth;
 

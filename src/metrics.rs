@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
@@ -35,7 +35,7 @@ pub struct Metrics {
     registry: Mutex<Registry>,
 }
 
-/// Labels with their values, and a function that reads the number that they belong to.
+/// Labels with their values, and a function that reads the number that they belong to. A number that stands alone has none.
 pub type Reading = (&'static [(&'static str, &'static str)], Box<dyn Fn() -> u64 + Send + Sync>);
 
 impl Default for Metrics {
@@ -119,15 +119,23 @@ struct Watched {
 impl Collector for Watched {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut metric = encoder.encode_descriptor(self.name, self.help, None::<&Unit>, self.kind)?;
+        if let [([], read)] = self.readings.as_slice() {
+            return self.write(read(), metric);
+        }
         for (labels, read) in &self.readings {
             let labels: Vec<_> = labels.to_vec();
-            let labelled = metric.encode_family(&labels)?;
-            match self.kind {
-                MetricType::Counter => ConstCounter::new(read()).encode(labelled)?,
-                _ => ConstGauge::new(i64::try_from(read()).unwrap_or(i64::MAX)).encode(labelled)?,
-            }
+            self.write(read(), metric.encode_family(&labels)?)?;
         }
         Ok(())
+    }
+}
+
+impl Watched {
+    fn write(&self, value: u64, encoder: MetricEncoder<'_>) -> fmt::Result {
+        match self.kind {
+            MetricType::Counter => ConstCounter::new(value).encode(encoder),
+            _ => ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder),
+        }
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up: each may use those before it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "json_text",
     "metrics",
     "path",
     "replace_file",
     "traces",
+    "watched_files",
     "auth",
     "files",
     "search",
@@ -28,7 +29,7 @@ const ORDER: [&str; 20] = [
 ];
 
 /// Where a crate may be named; nowhere else under `src`.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 16] = [
     ("axum", &["http/", "app.rs"]),
     ("hyper", &["http/"]),
     ("redis", &["state/"]),
@@ -42,6 +43,9 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("cap_std", &["files/"]),
     ("rustix", &["files/", "cli/"]),
     ("clap", &["cli/", "config.rs"]),
+    ("tokio_rustls", &["http/"]),
+    ("simple_asn1", &["http/tls"]),
+    ("ipnet", &["http/client_address.rs"]),
 ];
 
 /// The error codes of JSON-RPC and of MCP (2026-07-28, basic, "Error Codes"); codes of one's own lie elsewhere.

@@ -1,13 +1,13 @@
 //! What a person, or a log, is told when the server starts.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use url::Url;
 
 use crate::auth::AuthConfig;
 use crate::config::{Config, StateConfig};
 use crate::files::{Mount, Tree};
+use crate::http::ListenAddress;
 
 /// Where the server is, what it serves and to whom; with a client configuration to copy.
 pub(super) struct Banner {
@@ -27,13 +27,16 @@ impl Banner {
     pub(super) fn new(
         config: &Config,
         tree: &Tree,
-        (url, listen): (&Url, SocketAddr),
+        (url, listen): (&Url, &ListenAddress),
         (auth, made_token): (&AuthConfig, bool),
     ) -> Self {
         let listen = match &config.public_url {
             Some(_) => Some(listen.to_string()),
-            None if listen.ip().is_unspecified() => {
+            None if listen.is_every_address() => {
                 Some(format!("{listen}, every address of this machine; set --public-url to the URL that clients use"))
+            }
+            None if matches!(listen, ListenAddress::Unix(_)) => {
+                Some(format!("{listen}; set --public-url to the URL that clients use"))
             }
             None => None,
         };

@@ -11,8 +11,8 @@ use super::key_fetcher::{KeyFetcher, KeyLocation, issuer_url, key_url};
 use super::remarks::Remarks;
 use super::token_digest::TokenDigest;
 use super::verified_cache::VerifiedCache;
-use super::watched_file::{FileFormat, WatchedFile};
 use super::{AuthError, AuthSetupError, Principal, ScopeSet, TokenProblem};
+use crate::watched_files::{FileFormat, WatchedFiles};
 
 /// Longer tokens are refused unread.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -41,7 +41,7 @@ pub(super) const LOCAL_ISSUERS: [&str; 3] = [API_KEY_ISSUER, DEV_TOKEN_ISSUER, N
 pub struct Authenticator {
     no_auth: Option<Arc<Principal>>,
     dev_token: Option<(TokenDigest, Arc<Principal>)>,
-    api_keys: Option<WatchedFile<ApiKeys>>,
+    api_keys: Option<WatchedFiles<ApiKeys>>,
     jwt: Option<JwtMethod>,
 }
 
@@ -218,10 +218,15 @@ fn start_dev_token(token: &str) -> Result<(TokenDigest, Arc<Principal>), AuthSet
     Ok((TokenDigest::of(token), local(DEV_TOKEN_ISSUER, "developer")))
 }
 
-async fn start_api_keys(path: std::path::PathBuf, refresh: RefreshPolicy) -> Result<WatchedFile<ApiKeys>, AuthSetupError> {
+async fn start_api_keys(path: std::path::PathBuf, refresh: RefreshPolicy) -> Result<WatchedFiles<ApiKeys>, AuthSetupError> {
     let shown = path.display().to_string();
-    let format = FileFormat { name: "API-key file", private: true, parse: ApiKeys::parse, succeed: ApiKeys::succeed };
-    WatchedFile::open(path, format, refresh.files)
+    let format = FileFormat {
+        name: "API-key file",
+        private: [Some("API-key file")],
+        parse: |[file]| ApiKeys::parse(file),
+        succeed: ApiKeys::succeed,
+    };
+    WatchedFiles::open([path], format, refresh.files)
         .await
         .map_err(|problem| AuthSetupError::new("API-key file", format!("{shown}: {problem}")))
 }
@@ -284,8 +289,13 @@ async fn start_keys(source: KeySource, issuer: Option<&str>, refresh: RefreshPol
     let location = match source {
         KeySource::File(path) => {
             let shown = path.display().to_string();
-            let format = FileFormat { name: "JWK set file", private: false, parse: KeySet::parse, succeed: KeySet::succeed };
-            let file = WatchedFile::open(path, format, refresh.files).await;
+            let format = FileFormat {
+                name: "JWK set file",
+                private: [None],
+                parse: |[file]| KeySet::parse(file),
+                succeed: KeySet::succeed,
+            };
+            let file = WatchedFiles::open([path], format, refresh.files).await;
             return file.map(Jwks::File).map_err(|problem| AuthSetupError::new("JWK set file", format!("{shown}: {problem}")));
         }
         KeySource::Url(text) => {

@@ -9,14 +9,14 @@ use tokio::time::{Instant, sleep, timeout};
 use super::RefreshPolicy;
 use super::jwt::KeySet;
 use super::key_fetcher::{FetchError, KeyFetcher};
-use super::watched_file::WatchedFile;
+use crate::watched_files::WatchedFiles;
 
 /// The longest pause between two attempts while the issuer cannot be reached.
 const MAX_RETRY: Duration = Duration::from_secs(60);
 
 /// Where the current keys come from.
 pub(super) enum Jwks {
-    File(WatchedFile<KeySet>),
+    File(WatchedFiles<KeySet>),
     Remote(RemoteKeys),
 }
 

@@ -10,8 +10,8 @@ use toml_edit::{ArrayOfTables, DocumentMut, Table};
 
 use super::api_key::{self, ApiKeys};
 use super::token_digest::TokenDigest;
-use super::watched_file::MAX_FILE_BYTES;
 use crate::replace_file::replace_file;
+use crate::watched_files::MAX_FILE_BYTES;
 
 /// How long a change waits for another one to be done.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -17,7 +17,6 @@ mod scope;
 mod token_digest;
 mod validity;
 mod verified_cache;
-mod watched_file;
 
 pub use authenticator::Authenticator;
 pub use config::{AuthConfig, JwtConfig, KeySource, RefreshPolicy};

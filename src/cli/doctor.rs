@@ -3,6 +3,7 @@
 mod callers;
 mod files;
 mod front;
+mod listener;
 mod process;
 mod report;
 mod state;
@@ -42,6 +43,11 @@ pub(super) struct Doctor {
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = super::duration, help_heading = "Checks")]
     idle: Duration,
 
+    /// How long the balancer keeps a connection to the server that it does not use; the server has to keep it for longer
+    /// [default: 60s, as nginx and AWS' load balancers do]
+    #[arg(long, value_name = "DURATION", value_parser = super::duration, help_heading = "Checks")]
+    balancer_idle: Option<Duration>,
+
     /// As JSON, for programs
     #[arg(long, help_heading = "Checks")]
     json: bool,
@@ -70,15 +76,16 @@ impl Doctor {
             Err(error) => return super::fail(&error),
         };
         let mut report = Report::new(self.json);
-        runtime.block_on(examine(&config, token, self.idle, &mut report));
+        runtime.block_on(examine(&config, token, self.idle, self.balancer_idle, &mut report));
         // A folder on a network that does not answer must not hold up the end.
         runtime.shutdown_background();
         report.finish()
     }
 }
 
-async fn examine(config: &Config, token: Option<String>, idle: Duration, report: &mut Report) {
+async fn examine(config: &Config, token: Option<String>, idle: Duration, balancer_idle: Option<Duration>, report: &mut Report) {
     process::examine(config, report);
+    listener::examine(config, balancer_idle, report);
     files::examine(config, report).await;
     state::examine(config, report).await;
     callers::examine(config, report).await;

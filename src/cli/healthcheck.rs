@@ -1,7 +1,8 @@
 //! `pressmark healthcheck`.
 
+use std::fmt;
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -10,23 +11,29 @@ use clap::Args;
 use url::Url;
 
 use super::{EXIT_USAGE, settings_sources};
-use crate::config::{ConfigError, listen_address};
+use crate::config::{ConfigError, Settings, listen_address};
+use crate::http::ListenAddress;
 
 /// Ask the server on this machine whether it is alive, for containers
 ///
 /// Exits with 0 when the server on this machine answers its liveness probe with 200, and with 1 otherwise: for the
-/// HEALTHCHECK of a container, where there is no shell and no curl. It knows the server's address from the same
-/// environment and the same file as the server.
+/// HEALTHCHECK of a container, where there is no shell and no curl. It knows from the same environment and the same file as
+/// the server where that listens, and whether it speaks TLS. A certificate is not checked: the name in it is not this machine's,
+/// and nothing secret is sent.
 #[derive(Debug, Args)]
 pub(super) struct Healthcheck {
-    /// What to ask, such as http://127.0.0.1:8080/readyz; without a path /healthz. The certificate of an https:// URL is not
-    /// checked: the name in it is not this machine's [default: the address of --listen]
+    /// What to ask, such as http://127.0.0.1:8080/readyz; without a path /healthz [default: the address of --listen]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 
-    /// Where the server listens; for all interfaces, this machine's own is asked [default: 127.0.0.1:8080]
+    /// Where the server listens, an address or unix:PATH; for all interfaces, this machine's own is asked
+    /// [default: 127.0.0.1:8080]
     #[arg(long, env = "PRESSMARK_LISTEN", value_name = "ADDRESS:PORT", value_parser = listen_address)]
-    listen: Option<SocketAddr>,
+    listen: Option<ListenAddress>,
+
+    /// The server's certificate: it speaks TLS
+    #[arg(long, env = "PRESSMARK_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
 
     /// The server's configuration file
     #[arg(long, env = "PRESSMARK_CONFIG", value_name = "FILE")]
@@ -41,46 +48,58 @@ impl Healthcheck {
     /// Asks once. Without a runtime, and without roots for TLS: it runs every few seconds, beside the server and on its share
     /// of the CPU, and in images that have none.
     pub(super) fn run(self) -> ExitCode {
-        let url = match self.probe() {
-            Ok(url) => url,
+        let probe = match self.probe() {
+            Ok(probe) => probe,
             Err(error) => {
                 super::complain(&error);
                 return ExitCode::from(EXIT_USAGE);
             }
         };
-        let asked = if url.scheme() == "https" { ask_with_tls(&url, self.timeout) } else { ask(&url, self.timeout) };
+        let asked = match &probe {
+            Probe { url, socket: None } if url.scheme() == "http" => ask(url, self.timeout),
+            probe => ask_with_client(probe, self.timeout),
+        };
         match asked {
-            Ok(200) => super::say(&format!("{url} answers 200")),
-            Ok(status) => super::fail(&format!("{url} answers {status}")),
-            Err(error) => super::fail(&format!("{url}: {}", reason(&error))),
+            Ok(200) => super::say(&format!("{probe} answers 200")),
+            Ok(status) => super::fail(&format!("{probe} answers {status}")),
+            Err(error) => super::fail(&format!("{probe}: {}", reason(&error))),
         }
     }
 
-    fn probe(&self) -> Result<Url, ConfigError> {
+    fn probe(&self) -> Result<Probe, ConfigError> {
         if let Some(text) = &self.url {
             let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
             let mut url = url.ok_or_else(|| ConfigError("--url: not an http:// or https:// URL".to_owned()))?;
             if url.path() == "/" {
                 url.set_path("/healthz");
             }
-            return Ok(url);
+            return Ok(Probe { url, socket: None });
         }
-        let file = match &self.config {
-            Some(path) if self.listen.is_none() => settings_sources::read_file(path)?.listen,
-            _ => None,
+        let file = self.config.as_deref().map_or_else(|| Ok(Settings::default()), settings_sources::read_file)?;
+        let listen = self.listen.clone().or(file.listen).unwrap_or_default().from_this_machine();
+        let tls = self.tls_cert.is_some() || file.tls_cert.is_some();
+        let url = Url::parse(&format!("{}/healthz", listen.url(tls)));
+        let url = url.map_err(|error| ConfigError(format!("--listen: {error}")))?;
+        let socket = match listen {
+            ListenAddress::Tcp(_) => None,
+            ListenAddress::Unix(path) => Some(path),
         };
-        let listen = self.listen.or(file).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
-        let here = SocketAddr::new(this_machine(listen.ip()), listen.port());
-        Url::parse(&format!("http://{here}/healthz")).map_err(|error| ConfigError(format!("--listen: {error}")))
+        Ok(Probe { url, socket })
     }
 }
 
-/// The address of this machine under which a server that listens on `ip` is reached.
-pub(super) fn this_machine(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+/// What is asked, by a Unix socket if there is one.
+struct Probe {
+    url: Url,
+    socket: Option<PathBuf>,
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.socket {
+            Some(path) => write!(f, "{} at unix:{}", self.url, path.display()),
+            None => self.url.fmt(f),
+        }
     }
 }
 
@@ -118,16 +137,19 @@ fn ask(url: &Url, limit: Duration) -> io::Result<u16> {
     status.ok_or_else(|| io::Error::other("what answers there does not speak HTTP"))
 }
 
-/// The same over TLS. Nothing secret is sent, so that it does not matter who answers.
-fn ask_with_tls(url: &Url, limit: Duration) -> io::Result<u16> {
+/// The same over TLS, or by a Unix socket. Nothing secret is sent, so that it does not matter who answers.
+fn ask_with_client(probe: &Probe, limit: Duration) -> io::Result<u16> {
     let failed = |error: reqwest::Error| match error {
         error if error.is_timeout() => io::ErrorKind::TimedOut.into(),
         error => io::Error::other(innermost(&error)),
     };
-    let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().timeout(limit);
+    let mut client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().timeout(limit);
+    if let Some(path) = &probe.socket {
+        client = client.unix_socket(path.as_path());
+    }
     let client = client.redirect(reqwest::redirect::Policy::none()).build().map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(async { client.get(url.clone()).send().await }).map_err(failed)?;
+    let answer = runtime.block_on(async { client.get(probe.url.clone()).send().await }).map_err(failed)?;
     Ok(answer.status().as_u16())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,14 +13,14 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use super::router::Server;
 use super::shutdown::Shutdown;
 use super::sse::Events;
+use super::wire::Wire;
 
 /// Calls that one connection may have under way: balancers use several connections.
 const MAX_STREAMS: u32 = 64;
@@ -28,25 +29,27 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const MAX_UNREAD: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Serves the connection until the client or the server goes away.
-pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutdown) -> Result<(), hyper::Error> {
-    let unread = Unread::default();
+/// Serves the connection until the client or the server goes away. `keep_alive`: how long it may be without a request.
+pub(super) async fn serve(wire: Wire, server: Server, mut stopping: Shutdown, keep_alive: Duration) -> Result<(), hyper::Error> {
+    let (unread, calls) = (Unread::default(), Calls::default());
     let service = {
-        let unread = unread.clone();
+        let (unread, calls) = (unread.clone(), calls.clone());
         hyper::service::service_fn(move |request: http::Request<Incoming>| {
             let (response, unread) = (server.clone().oneshot(request.map(Body::new)), unread.clone());
+            let call = calls.begin();
             async move {
                 let response = response.await?;
                 // A stream of events is read as it comes, and hyper takes nothing from it before there is room.
                 let place = response.extensions().get::<Events>().is_none().then(|| unread.begin());
-                Ok::<_, Infallible>(response.map(|body| Answer { body, _place: place }))
+                Ok::<_, Infallible>(response.map(|body| Answer { body, _place: place, _call: call }))
             }
         })
     };
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).max_concurrent_streams(MAX_STREAMS);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection(wire, service));
     let mut closing = false;
+    let (mut begun, mut moved) = (0, Instant::now());
     loop {
         tokio::select! {
             ended = &mut connection => return ended,
@@ -58,8 +61,35 @@ pub(super) async fn serve(stream: TcpStream, server: Server, mut stopping: Shutd
                 if unread.oldest().is_some_and(|begun| begun.elapsed() >= MAX_UNREAD) {
                     return Ok(());
                 }
+                if calls.under_way() || begun != calls.begun() {
+                    (begun, moved) = (calls.begun(), Instant::now());
+                } else if !closing && moved.elapsed() >= keep_alive {
+                    closing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
         }
+    }
+}
+
+/// The calls of a connection: how many there were. Each under way has a share in this.
+#[derive(Clone, Default)]
+struct Calls(Arc<AtomicUsize>);
+
+impl Calls {
+    fn begin(&self) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        self.clone()
+    }
+
+    fn begun(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn under_way(&self) -> bool {
+        /// The one who looks, and the service.
+        const OTHERS: usize = 2;
+        Arc::strong_count(&self.0) > OTHERS
     }
 }
 
@@ -103,6 +133,7 @@ impl Drop for Place {
 struct Answer {
     body: Body,
     _place: Option<Place>,
+    _call: Calls,
 }
 
 impl http_body::Body for Answer {

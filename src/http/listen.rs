@@ -4,25 +4,33 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::connection;
+use super::client_address::ClientAddress;
+use super::connection::{self, ConnectionOptions};
+use super::listener::Listener;
 use super::router::Server;
 use super::shutdown::Shutdown;
+use super::socket::Socket;
 
 /// How long to rest when the system has no file descriptor left for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Serves HTTP/1.1 and HTTP/2 without TLS on one port. When `stop` is ready calls under way have `drain` to finish. Clients
+/// Serves HTTP/1.1 and HTTP/2 on one port. When `stop` is ready calls under way have `drain` to finish. Clients
 /// that have connections may send another request and open others for a moment, so that none fails which was on its way;
 /// each is told that it was the last on its connection. Returns the number of connections that did not end in time.
-pub async fn serve(listener: TcpListener, server: Server, stop: impl Future<Output = ()>, drain: Duration) -> usize {
+pub async fn serve(
+    listener: Listener,
+    options: ConnectionOptions,
+    server: Server,
+    stop: impl Future<Output = ()>,
+    drain: Duration,
+) -> usize {
     // Each connection holds a receiver for as long as it lives.
     let connections = watch::Sender::new(());
     let (trigger, stopping) = Shutdown::new();
-    let spawn = |stream| {
-        let connection = connection::serve(stream, server.clone(), stopping.clone());
+    let spawn = |(socket, peer)| {
+        let connection = connection::serve(socket, options.clone(), server.clone().of_peer(peer), stopping.clone());
         let (alive, open) = (connections.subscribe(), server.requests().connect());
         tokio::spawn(async move {
             connection.await;
@@ -34,7 +42,7 @@ pub async fn serve(listener: TcpListener, server: Server, stop: impl Future<Outp
         tokio::select! {
             biased;
             () = &mut stop => break,
-            stream = accept(&listener) => spawn(stream),
+            accepted = accept(&listener) => spawn(accepted),
         }
     }
     trigger.begin();
@@ -44,7 +52,7 @@ pub async fn serve(listener: TcpListener, server: Server, stop: impl Future<Outp
         tokio::select! {
             biased;
             // Those first that the system has accepted already: it would reset them.
-            stream = accept(&listener) => spawn(stream),
+            accepted = accept(&listener) => spawn(accepted),
             () = &mut over => break,
             () = connections.closed() => break,
         }
@@ -56,10 +64,10 @@ pub async fn serve(listener: TcpListener, server: Server, stop: impl Future<Outp
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &Listener) -> (Socket, ClientAddress) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_RETRY).await;

@@ -19,6 +19,7 @@ use super::authenticate::{Authenticate, AuthenticateLayer};
 use super::authorize::AuthorizeLayer;
 use super::authz::Authz;
 use super::challenge::Challenge;
+use super::client_address::TrustedProxies;
 use super::contain_panics::{ContainPanics, ContainPanicsLayer};
 use super::endpoint::{Endpoint, Mcp};
 use super::health::{self, Readiness};
@@ -52,6 +53,8 @@ pub struct HttpOptions {
     pub metrics: Arc<Metrics>,
     /// Who else wants to know of requests.
     pub watch: Watch,
+    /// Who is believed when they say whom a request comes from.
+    pub proxies: TrustedProxies,
     /// When streams have to end.
     pub shutdown: Shutdown,
     /// How many sessions there may be, and for how long.
@@ -78,7 +81,7 @@ pub struct Routes {
 
 /// Makes the server.
 pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
-    let traces = options.watch.traces.clone();
+    let watch = options.watch.clone();
     let header_params = Arc::new(features.tools.header_params());
     let requests = Arc::new(options.metrics.requests(features.tools.descriptions().map(|tool| tool.spec.name)));
     let writer = Arc::new(ResultWriter::new(options.info));
@@ -114,7 +117,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
     let metadata = Router::new().route(at_root, options.resource.handler()).route(at_endpoint, options.resource.handler());
     let others = probes.merge(metadata).fallback(any(|| async { Refusal::NotFound }));
 
-    ServiceBuilder::new().layer(RecordLayer::new(requests, traces)).layer(ContainPanicsLayer).service(Routes {
+    ServiceBuilder::new().layer(RecordLayer::new(requests, watch, options.proxies)).layer(ContainPanicsLayer).service(Routes {
         mcp,
         authz,
         others,

@@ -16,13 +16,13 @@ use super::{Said, folder, run, run_in, text};
 const TOKEN: &str = "a-secret-token-for-tests";
 
 /// What the doctor says, check by check.
-struct Report {
+pub(super) struct Report {
     said: Said,
     checks: Vec<Value>,
 }
 
 impl Report {
-    fn of(arguments: &[&str]) -> Self {
+    pub(super) fn of(arguments: &[&str]) -> Self {
         let short: &[&str] = if arguments.contains(&"--idle") { &[] } else { &["--idle", "500ms"] };
         let said = run(&[&["doctor", "--json"][..], short, arguments].concat());
         let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"));
@@ -34,13 +34,13 @@ impl Report {
     }
 
     /// What was found with this status.
-    fn with(&self, status: &str) -> Vec<&str> {
+    pub(super) fn with(&self, status: &str) -> Vec<&str> {
         self.checks.iter().filter(|check| check["status"] == status).map(|check| check["found"].as_str().expect("text")).collect()
     }
 
     /// The one thing that is wrong, and how to mend it.
     #[track_caller]
-    fn only_wrong(&self, found: &str, fix: &str) {
+    pub(super) fn only_wrong(&self, found: &str, fix: &str) {
         let wrong: Vec<_> = self.checks.iter().filter(|check| check["status"] == "wrong").collect();
         let [check] = wrong[..] else { panic!("one thing should be wrong: {}", self.said.stdout) };
         let text = |field: &str| check[field].as_str().expect("text");
@@ -49,7 +49,7 @@ impl Report {
     }
 
     #[track_caller]
-    fn is_right(&self, found: &str) {
+    pub(super) fn is_right(&self, found: &str) {
         assert!(self.with("right").iter().any(|line| line.contains(found)), "{found}: {}", self.said.stdout);
     }
 }

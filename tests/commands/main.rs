@@ -2,6 +2,7 @@
 
 mod connect;
 mod doctor;
+mod doctor_listener;
 mod front;
 mod healthcheck;
 mod issuer;

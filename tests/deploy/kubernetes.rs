@@ -19,6 +19,7 @@ fn manifests_are_sound() {
     let folder = tempfile::tempdir().expect("a folder");
     let everything = json!({
         "gateway": {"enabled": true}, "monitoring": {"enabled": true}, "files": {"readOnly": true, "existingClaim": "there"},
+        "tls": {"secretName": "pod-tls"},
         "settings": {"max-request-bytes": 4_194_304, "jwt-issuer": "https://login.example.com"},
     });
     let files = [
@@ -66,6 +67,25 @@ fn production_is_as_its_readme_says() {
     for line in manifests.lines().filter(|line| line.contains("nginx.ingress.kubernetes.io/")) {
         let name = line.trim().split(':').next().expect("a name");
         assert!(chart.contains(name), "the chart's Ingress lacks {name}");
+    }
+}
+
+/// With a certificate every part that speaks to the pods has to know of it.
+#[test]
+fn tls_up_to_the_pod_is_all_or_nothing() {
+    let plain = rendered(&json!({}));
+    assert!(!plain.contains("HTTPS") && !plain.contains("PRESSMARK_TLS"), "{plain}");
+    let tls = rendered(&json!({"tls": {"secretName": "pod-tls"}}));
+    assert_eq!(tls.matches("scheme: HTTPS").count(), 3, "{tls}");
+    for needed in [
+        "PRESSMARK_TLS_CERT: /etc/pressmark-tls/tls.crt",
+        "PRESSMARK_TLS_KEY: /etc/pressmark-tls/tls.key",
+        "mountPath: /etc/pressmark-tls",
+        "secretName: pod-tls",
+        "appProtocol: https",
+        "backend-protocol: HTTPS",
+    ] {
+        assert!(tls.contains(needed), "{needed}: {tls}");
     }
 }
 

@@ -26,7 +26,7 @@ impl Server {
         std::fs::write(folder.path().join("hello.txt"), "hello\n").expect("a file can be written");
         let settings = Settings {
             path: Some(folder.path().to_str().expect("UTF-8").to_owned()),
-            listen: Some("127.0.0.1:0".parse().expect("an address")),
+            listen: settings.listen.clone().or_else(|| Some("127.0.0.1:0".parse().expect("an address"))),
             dev_token: Some(TOKEN.to_owned()),
             ..settings
         };

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of the harness")]
 
+pub mod certificate;
 pub mod client;
 pub mod in_process;
 pub mod issuer;

@@ -16,6 +16,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 pub struct Pressmark {
     program: PathBuf,
     port: u16,
+    listen: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     stdout: Arc<Mutex<String>>,
@@ -34,6 +35,11 @@ impl Pressmark {
         Self::start_program(PathBuf::from(PRESSMARK), &[&["serve"], arguments].concat(), environment)
     }
 
+    /// The same with `--listen LISTEN`, such as `unix:PATH`.
+    pub fn start_at(listen: &str, arguments: &[&str]) -> Self {
+        Self::start_program_at(PathBuf::from(PRESSMARK), 0, listen.to_owned(), &[&["serve"], arguments].concat(), &[])
+    }
+
     /// Starts one of the examples in place of `pressmark serve`. `cargo test` builds them, `cargo test --test NAME` does not.
     pub fn start_example(name: &str, arguments: &[&str]) -> Self {
         let program = Path::new(PRESSMARK).with_file_name("examples").join(name);
@@ -43,11 +49,15 @@ impl Pressmark {
 
     fn start_program(program: PathBuf, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let port = free_port();
+        Self::start_program_at(program, port, format!("127.0.0.1:{port}"), arguments, environment)
+    }
+
+    fn start_program_at(program: PathBuf, port: u16, listen: String, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (stdout, stderr) = (Arc::default(), Arc::default());
-        let process = launch(&program, port, &arguments, &environment, &stdout, &stderr);
-        let mut server = Self { program, port, arguments, environment, stdout, stderr, process };
+        let process = launch(&program, &listen, &arguments, &environment, &stdout, &stderr);
+        let mut server = Self { program, port, listen, arguments, environment, stdout, stderr, process };
         server.wait_until_alive();
         server
     }
@@ -61,9 +71,13 @@ impl Pressmark {
         self.process.id()
     }
 
-    /// `http://127.0.0.1:PORT`, without a path.
+    /// `http://127.0.0.1:PORT`, without a path; `https` with `--tls-cert`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http{}://127.0.0.1:{}", if self.speaks_tls() { "s" } else { "" }, self.port)
+    }
+
+    fn speaks_tls(&self) -> bool {
+        self.arguments.iter().any(|argument| argument == "--tls-cert")
     }
 
     /// Everything written to standard output since the first start.
@@ -107,18 +121,18 @@ impl Pressmark {
     /// The same, without waiting until it is alive.
     pub fn respawn(&mut self) {
         self.kill();
-        self.process = launch(&self.program, self.port, &self.arguments, &self.environment, &self.stdout, &self.stderr);
+        self.process = launch(&self.program, &self.listen, &self.arguments, &self.environment, &self.stdout, &self.stderr);
     }
 
     pub fn wait_until_alive(&mut self) {
-        let (port, stderr) = (self.port, Arc::clone(&self.stderr));
+        let (listen, tls, stderr) = (self.listen.clone(), self.speaks_tls(), Arc::clone(&self.stderr));
         let process = &mut self.process;
         wait_until(START_LIMIT, "pressmark is alive", || {
             if let Some(status) = process.ended() {
                 let said = stderr.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 panic!("pressmark ended at its start with {status}: {said}");
             }
-            is_alive(port)
+            is_alive(&listen, tls)
         });
     }
 }
@@ -168,14 +182,14 @@ fn without_settings(program: &Path) -> Command {
 
 fn launch(
     program: &Path,
-    port: u16,
+    listen: &str,
     arguments: &[String],
     environment: &[(String, String)],
     stdout: &Arc<Mutex<String>>,
     stderr: &Arc<Mutex<String>>,
 ) -> Process {
     let mut command = without_settings(program);
-    command.args(arguments).args(["--listen", &format!("127.0.0.1:{port}")]);
+    command.args(arguments).args(["--listen", listen]);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = Process::spawn(&mut command, "nothing: cargo builds it");
@@ -197,12 +211,16 @@ fn collect(source: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
     });
 }
 
-/// Does `/healthz` answer 200? Asked by hand, so that it can be asked from anywhere.
-fn is_alive(port: u16) -> bool {
+/// Does `/healthz` answer 200? Asked by hand, so that it can be asked from anywhere; by a Unix socket or over TLS as operators do.
+fn is_alive(listen: &str, tls: bool) -> bool {
     use std::io::Write as _;
-    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
+    if tls || listen.starts_with("unix:") {
+        let tls: &[&str] = if tls { &["--tls-cert", "its"] } else { &[] };
+        return run_pressmark(&[&["healthcheck", "--listen", listen], tls].concat()).status.success();
+    }
+    let Ok(mut stream) = std::net::TcpStream::connect(listen) else { return false };
     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
     stream.write_all(request.as_bytes()).is_ok()
         && stream.read_to_string(&mut answer).is_ok()

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use url::Url;
+
 use super::process::private;
 use super::report::Report;
 use crate::auth::{JwtConfig, KeySource, KeysFound, inspect_keys, list_keys};
@@ -25,7 +27,7 @@ pub(super) async fn examine(config: &Config, report: &mut Report) {
     }
     match (&auth.dev_token, auth.no_auth) {
         (_, true) => report.right("every program on this machine, without a token"),
-        (Some(_), _) if config.listen.ip().is_loopback() => report.right("a development token, which may do everything"),
+        (Some(_), _) if config.listen.is_of_this_machine() => report.right("a development token, which may do everything"),
         (Some(_), _) => report.wrong(
             "a development token, which may do everything and never expires, on an address that others can reach",
             "use --jwt-issuer, or keys that `pressmark keys new` makes",
@@ -79,12 +81,13 @@ fn clock(issuer: SystemTime, took: Duration, report: &mut Report) {
 
 fn audience(config: &Config, jwt: &JwtConfig, report: &mut Report) {
     let by_default = || {
-        let base = config.public_url.as_ref().map_or_else(|| format!("http://{}", config.listen), |url| url.to_string());
+        let here = || config.listen.url(config.tls.is_some());
+        let base = config.public_url.as_ref().map_or_else(here, Url::to_string);
         format!("{}/mcp", base.trim_end_matches('/'))
     };
     let audience = if jwt.audiences.is_empty() { by_default() } else { jwt.audiences.join(", ") };
     let is_address = jwt.audiences.is_empty() && config.public_url.is_none();
-    if is_address && !config.listen.ip().is_loopback() {
+    if is_address && !config.listen.is_of_this_machine() {
         return report.wrong(
             format!("tokens must name {audience} as their audience, which no client calls this server"),
             "set --public-url to the URL that clients use, or --jwt-audience to what the issuer writes into `aud`",

@@ -1,6 +1,5 @@
 //! The URL under which clients reach the server, through whatever stands in front of it.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -11,9 +10,9 @@ use url::{Position, Url};
 use super::report::Report;
 use super::stream::Stream;
 use crate::auth::is_loopback;
-use crate::cli::healthcheck::{innermost, this_machine};
+use crate::cli::healthcheck::innermost;
 use crate::config::Config;
-use crate::http::ProtectedResource;
+use crate::http::{ListenAddress, ProtectedResource};
 
 /// One answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,8 +39,8 @@ impl<'a> Front<'a> {
     /// Of the public URL, or else of the address that the server listens on. `token` beats the one of the settings.
     pub(super) fn new(config: &'a Config, token: Option<String>, report: &mut Report) -> Option<Self> {
         report.section("What clients see");
-        let here = SocketAddr::new(this_machine(config.listen.ip()), config.listen.port());
-        let base = config.public_url.as_ref().map_or_else(|| format!("http://{here}"), Url::to_string);
+        let here = config.listen.from_this_machine();
+        let base = config.public_url.as_ref().map_or_else(|| here.url(config.tls.is_some()), Url::to_string);
         let base = base.trim_end_matches('/').to_owned();
         let mut client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -49,6 +48,13 @@ impl<'a> Front<'a> {
             .user_agent(concat!("pressmark-doctor/", env!("CARGO_PKG_VERSION")));
         if Url::parse(&base).is_ok_and(|url| is_loopback(&url)) {
             client = client.no_proxy();
+        }
+        if config.public_url.is_none() {
+            // The name in the certificate is not this machine's.
+            client = client.tls_danger_accept_invalid_certs(true);
+            if let ListenAddress::Unix(path) = here {
+                client = client.unix_socket(path);
+            }
         }
         let client = match client.build() {
             Ok(client) => client,

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use http_body::Body as _;
 
-use super::wire::Wire;
+use crate::http::wire::Wire;
 
 /// What is gathered before it is written, in bytes, when events come faster than they go out.
 const ENOUGH: usize = 16 * 1024;

@@ -15,10 +15,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tower::ServiceExt as _;
 
 use super::exchanges::{Exchanges, ResponseBody};
-use super::wire::{STALLED_AFTER, Wire};
 use crate::http::router::Server;
 use crate::http::shutdown::Shutdown;
 use crate::http::sse::Events;
+use crate::http::wire::{STALLED_AFTER, Wire};
 
 /// A connection on which nothing came for so long is idle. Looking again costs a timer, and taking the connection from hyper
 /// and giving it back costs two buffers; waiting longer would let the memory of many that come at once grow first.

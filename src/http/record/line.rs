@@ -6,11 +6,13 @@ use http::{Request, StatusCode};
 
 use super::Outcome;
 use super::summary::{Summary, cut};
+use crate::http::client_address::ClientAddress;
 
 /// What is logged of a request's head.
 pub(super) struct Line {
     http_method: Box<str>,
     path: Box<str>,
+    client: Option<ClientAddress>,
 }
 
 /// Are requests logged?
@@ -29,6 +31,7 @@ macro_rules! write_line {
             tracing::Level::$level,
             http_method = &*line.http_method,
             path = &*line.path,
+            client = line.client.map(tracing::field::display),
             status = $status,
             outcome = outcome.kind.as_str(),
             error = outcome.error,
@@ -48,9 +51,9 @@ macro_rules! write_line {
 }
 
 impl Line {
-    /// The line of this request.
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
-        Self { http_method: cut(request.method().as_str()), path: cut(request.uri().path()) }
+    /// The line of this request, which comes from there.
+    pub(super) fn of<B>(request: &Request<B>, client: Option<ClientAddress>) -> Self {
+        Self { http_method: cut(request.method().as_str()), path: cut(request.uri().path()), client }
     }
 
     /// Writes the line of a request that had this answer; `None`: the client went away before there was one.

@@ -1,10 +1,19 @@
-//! One HTTP/1.1 connection, byte by byte: what waits on it, and what follows.
+//! One connection, byte by byte: what waits on it, and what follows; over TCP, over TLS and by a Unix socket.
 
+mod client_addresses;
+mod connection;
+mod keep_alive;
+#[path = "../support/mod.rs"]
 mod support;
+mod tls;
+mod tls_files;
+mod unix_sockets;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use connection::{Connection, Place};
+use futures_util::future::join_all;
 use pressmark::call::{CallContext, Interrupted, Lane};
 use pressmark::config::Settings;
 use pressmark::tools::{Effect, Tool, ToolOutput, ToolSpec};
@@ -46,71 +55,6 @@ impl Tool for Reports {
     }
 }
 
-/// A connection whose answers are read as RFC 9112 has them.
-struct Connection {
-    socket: TcpStream,
-    read: Vec<u8>,
-}
-
-impl Connection {
-    async fn open(server: &Server) -> Self {
-        let address = server.url.trim_start_matches("http://").to_owned();
-        Self { socket: TcpStream::connect(address).await.expect("a connection"), read: Vec::new() }
-    }
-
-    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.socket.write_all(bytes.as_ref()).await.expect("the server reads");
-    }
-
-    /// Whether more has come; not so at the end of the connection.
-    async fn fill(&mut self) -> bool {
-        let filling = self.socket.read_buf(&mut self.read);
-        tokio::time::timeout(Duration::from_secs(20), filling).await.expect("the server goes on").unwrap_or(0) > 0
-    }
-
-    async fn until(&mut self, end: &str) -> String {
-        loop {
-            if let Some(at) = self.read.windows(end.len()).position(|window| window == end.as_bytes()) {
-                let line = self.read.drain(..at + end.len()).collect();
-                return String::from_utf8(line).expect("UTF-8").trim_end().to_owned();
-            }
-            assert!(self.fill().await, "the connection ended after {}", String::from_utf8_lossy(&self.read));
-        }
-    }
-
-    async fn exactly(&mut self, length: usize) -> String {
-        while self.read.len() < length {
-            assert!(self.fill().await, "the connection ended after {}", String::from_utf8_lossy(&self.read));
-        }
-        String::from_utf8(self.read.drain(..length).collect()).expect("UTF-8")
-    }
-
-    async fn head(&mut self) -> String {
-        self.until("\r\n\r\n").await.to_ascii_lowercase()
-    }
-
-    /// The next chunk of a body; empty at its end.
-    async fn chunk(&mut self) -> String {
-        let length = usize::from_str_radix(&self.until("\r\n").await, 16).expect("the length of a chunk");
-        let chunk = self.exactly(length).await;
-        assert_eq!(self.exactly(2).await, "\r\n");
-        chunk
-    }
-
-    /// A whole answer: its head and its body.
-    async fn answer(&mut self) -> (String, String) {
-        let head = self.head().await;
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("an answer in one part");
-        let body = self.exactly(length.parse().expect("a number")).await;
-        (head, body)
-    }
-
-    async fn closes(&mut self) {
-        while self.fill().await {}
-        assert_eq!(String::from_utf8_lossy(&self.read), "", "nothing more is said");
-    }
-}
-
 fn ping(client: &McpClient, id: u64) -> Vec<u8> {
     let mut message = client.message("tools/call", json!({"name": "read_file", "arguments": {"path": "/hello.txt"}}));
     message["id"] = id.into();
@@ -124,54 +68,57 @@ fn report(client: &McpClient, more_headers: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn an_idle_connection_goes_on_where_it_was() {
-    let server = Server::start(Settings::default(), |app| app).await;
-    let client = server.client();
-    let mut connection = Connection::open(&server).await;
-    for id in [1, 2] {
-        connection.send(ping(&client, id)).await;
-        assert!(connection.answer().await.1.contains(&format!("\"id\":{id}")));
-        tokio::time::sleep(IDLE).await;
-    }
+    join_all(Place::all(|app| app).await.into_iter().map(async |place| {
+        let client = place.server.client();
+        let mut connection = place.connect().await;
+        for id in [1, 2] {
+            connection.send(ping(&client, id)).await;
+            assert!(connection.answer().await.1.contains(&format!("\"id\":{id}")));
+            tokio::time::sleep(IDLE).await;
+        }
 
-    // The client rests in the middle of a head, in the middle of a body, and then sends three at once.
-    let request = ping(&client, 3);
-    for part in [&request[..50], &request[50..request.len() - 9], &request[request.len() - 9..]] {
-        connection.send(part).await;
-        tokio::time::sleep(IDLE).await;
-    }
-    assert!(connection.answer().await.1.contains("\"id\":3"));
-    connection.send([ping(&client, 4), ping(&client, 5), ping(&client, 6)].concat()).await;
-    for id in [4, 5, 6] {
-        assert!(connection.answer().await.1.contains(&format!("\"id\":{id}")));
-    }
-    server.stop().await;
-    connection.closes().await;
+        // The client rests in the middle of a head, in the middle of a body, and then sends three at once.
+        let request = ping(&client, 3);
+        for part in [&request[..50], &request[50..request.len() - 9], &request[request.len() - 9..]] {
+            connection.send(part).await;
+            tokio::time::sleep(IDLE).await;
+        }
+        assert!(connection.answer().await.1.contains("\"id\":3"));
+        connection.send([ping(&client, 4), ping(&client, 5), ping(&client, 6)].concat()).await;
+        for id in [4, 5, 6] {
+            assert!(connection.answer().await.1.contains(&format!("\"id\":{id}")));
+        }
+        place.server.stop().await;
+        connection.closes().await;
+    }))
+    .await;
 }
 
 #[tokio::test]
 async fn after_a_stream_the_connection_takes_the_next_request() {
     let go = Arc::new(Notify::new());
-    let server = Server::start(Settings::default(), |app| app.with(Reports(Arc::clone(&go)))).await;
-    let client = server.client();
-    let mut connection = Connection::open(&server).await;
-    for round in [1, 2] {
-        connection.send(report(&client, "")).await;
-        let head = connection.head().await;
-        assert!(head.contains("text/event-stream") && head.contains("transfer-encoding: chunked"), "{head}");
-        assert!(connection.chunk().await.contains("notifications/progress"));
-        // More than is read ahead: the rest waits in the socket.
-        let ahead: Vec<u8> = (10..30).flat_map(|id| ping(&client, id)).collect();
-        connection.send(&ahead).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        go.notify_one();
-        assert!(connection.chunk().await.contains("done"), "round {round}");
-        assert_eq!(connection.chunk().await, "");
-        for id in 10..30 {
-            assert!(connection.answer().await.1.contains(&format!("\"id\":{id}")));
+    for place in Place::all(|app| app.with(Reports(Arc::clone(&go)))).await {
+        let client = place.server.client();
+        let mut connection = place.connect().await;
+        for round in [1, 2] {
+            connection.send(report(&client, "")).await;
+            let head = connection.head().await;
+            assert!(head.contains("text/event-stream") && head.contains("transfer-encoding: chunked"), "{head}");
+            assert!(connection.chunk().await.contains("notifications/progress"));
+            // More than is read ahead: the rest waits in the socket.
+            let ahead: Vec<u8> = (10..30).flat_map(|id| ping(&client, id)).collect();
+            connection.send(&ahead).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            go.notify_one();
+            assert!(connection.chunk().await.contains("done"), "round {round}");
+            assert_eq!(connection.chunk().await, "");
+            for id in 10..30 {
+                assert!(connection.answer().await.1.contains(&format!("\"id\":{id}")));
+            }
         }
+        place.server.stop().await;
+        connection.closes().await;
     }
-    server.stop().await;
-    connection.closes().await;
 }
 
 #[tokio::test]

@@ -1,0 +1,146 @@
+//! Listening on a Unix socket.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::UnixStream;
+
+use super::connection::Connection;
+use super::support::certificate::Authority;
+use super::support::client::McpClient;
+use super::support::server::{Pressmark, run_pressmark};
+use super::{TOKEN, ping};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+async fn connect(path: &Path) -> Connection {
+    Connection::on(UnixStream::connect(path).await.expect("a connection"))
+}
+
+#[tokio::test]
+async fn a_socket_comes_and_goes_with_its_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("hello.txt"), "hello\n").expect("written");
+    let sockets = tempfile::tempdir().expect("a folder");
+    let path = sockets.path().join("pressmark.sock");
+    let listen = format!("unix:{}", path.display());
+    let arguments = [text(folder.path()), "--dev-token", TOKEN];
+    let mut server = Pressmark::start_at(&listen, &arguments);
+    let metadata = fs::symlink_metadata(&path).expect("a socket");
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o660);
+    let banner = server.stdout();
+    assert!(banner.contains(&format!("{listen}; set --public-url")), "{banner}");
+
+    // A path that somebody needs is left alone.
+    let second = run_pressmark(&["serve", text(folder.path()), "--listen", &listen]);
+    let stderr = String::from_utf8_lossy(&second.stderr);
+    assert!(second.status.code() == Some(1) && stderr.contains("another program listens"), "{stderr}");
+    let client = McpClient::modern("http://localhost", Some(TOKEN));
+    let mut connection = connect(&path).await;
+    connection.send(ping(&client, 1)).await;
+    assert!(connection.answer().await.1.contains("hello"));
+    let alive = run_pressmark(&["healthcheck", "--listen", &listen]);
+    let said = String::from_utf8_lossy(&alive.stdout);
+    assert_eq!((alive.status.code(), &*said), (Some(0), &*format!("http://localhost/healthz at {listen} answers 200\n")));
+
+    // What a killed server leaves behind is in nobody's way; what one leaves that was told to stop is nothing.
+    server.kill();
+    let dead = run_pressmark(&["healthcheck", "--listen", &listen]);
+    assert_eq!(dead.status.code(), Some(1), "{}", String::from_utf8_lossy(&dead.stderr));
+    server.restart();
+    let mut connection = connect(&path).await;
+    connection.send(ping(&client, 2)).await;
+    assert!(connection.answer().await.1.contains("hello"));
+    server.terminate();
+    assert!(server.wait(Duration::from_secs(10)).success());
+    assert!(!path.exists());
+}
+
+#[test]
+fn what_is_no_socket_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("notes.txt");
+    fs::write(&file, "mine").expect("written");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    for path in [&file, &link] {
+        let output = run_pressmark(&["serve", text(folder.path()), "--listen", &format!("unix:{}", path.display())]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && stderr.contains("there is a file that is no socket"), "{stderr}");
+    }
+    assert_eq!(fs::read_to_string(&link).expect("still there"), "mine");
+    let relative = run_pressmark(&["serve", text(folder.path()), "--listen", "unix:pressmark.sock"]);
+    assert_eq!(relative.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&relative.stderr).contains("the whole path"));
+}
+
+/// A server that took the place of another keeps it when the other one goes.
+#[test]
+fn a_socket_that_is_another_ones_is_not_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("pressmark.sock");
+    let mut server = Pressmark::start_at(&format!("unix:{}", path.display()), &[text(folder.path())]);
+    fs::remove_file(&path).expect("removed");
+    let _other = UnixListener::bind(&path).expect("a socket");
+    server.terminate();
+    assert!(server.wait(Duration::from_secs(10)).success());
+    assert!(path.exists());
+}
+
+/// No browser opens a Unix socket: a page of this machine comes by a proxy, and is as foreign as any other.
+#[tokio::test]
+async fn pages_have_to_be_allowed_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("hello.txt"), "hello\n").expect("written");
+    let path = folder.path().join("pressmark.sock");
+    let arguments = [text(folder.path()), "--no-auth", "--public-url", "https://mcp.example.com"];
+    let _server = Pressmark::start_at(&format!("unix:{}", path.display()), &arguments);
+    let client = McpClient::modern("http://localhost", None);
+    let message = client.message("tools/call", json!({"name": "read_file", "arguments": {"path": "/hello.txt"}}));
+    for (origin, status) in [
+        ("", "200"),
+        ("Origin: https://mcp.example.com\r\n", "200"),
+        ("Origin: http://localhost:3000\r\n", "403"),
+        ("Origin: http://127.0.0.1\r\n", "403"),
+    ] {
+        let mut connection = connect(&path).await;
+        connection.send(client.raw(&message, origin)).await;
+        let head = connection.answer().await.0;
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{origin}: {head}");
+    }
+}
+
+#[tokio::test]
+async fn healthcheck_finds_servers_with_tls() {
+    let authority = Authority::new();
+    authority.issue("server");
+    let options = authority.options("server");
+    let folder = tempfile::tempdir().expect("a folder");
+    let listen = format!("unix:{}/pressmark.sock", folder.path().display());
+    let mut arguments = vec![text(folder.path()), "--dev-token", TOKEN];
+    arguments.extend(options.iter().map(String::as_str));
+    let (by_port, _by_path) = (Pressmark::start(&arguments), Pressmark::start_at(&listen, &arguments));
+    let address = format!("127.0.0.1:{}", by_port.port());
+    for (listen, expected) in [
+        (&address, format!("https://{address}/healthz answers 200\n")),
+        (&listen, format!("https://localhost/healthz at {listen} answers 200\n")),
+    ] {
+        let alive = run_pressmark(&["healthcheck", "--listen", listen, "--tls-cert", &options[1]]);
+        assert_eq!(String::from_utf8_lossy(&alive.stdout), expected, "{}", String::from_utf8_lossy(&alive.stderr));
+    }
+    let config = folder.path().join("pressmark.toml");
+    let lines = format!("listen = {address:?}\ntls-cert = {:?}\ntls-key = {:?}\n", options[1], options[3]);
+    fs::write(&config, lines).expect("written");
+    let alive = run_pressmark(&["healthcheck", "--config", text(&config)]);
+    assert_eq!(alive.status.code(), Some(0), "{}", String::from_utf8_lossy(&alive.stderr));
+    // Without the setting the server is asked in plain HTTP, and that is told.
+    let plain = run_pressmark(&["healthcheck", "--listen", &address]);
+    assert_eq!(plain.status.code(), Some(1), "{}", String::from_utf8_lossy(&plain.stdout));
+}
