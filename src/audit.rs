@@ -32,6 +32,8 @@ struct Line<'a> {
     issuer: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a str>,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
@@ -95,6 +97,7 @@ impl Line<'_> {
             principal = self.principal,
             issuer = self.issuer,
             client_id = self.client_id,
+            client = self.client,
             outcome = self.outcome,
             error = self.error,
             duration_ms = self.duration_ms,

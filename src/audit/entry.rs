@@ -117,6 +117,7 @@ impl Drop for AuditEntry {
             principal: &self.principal.subject,
             issuer: &self.principal.issuer,
             client_id: self.principal.client_id.as_deref(),
+            client: self.origin.as_ref().and_then(|origin| origin.client.as_deref()),
             outcome,
             error,
             duration_ms: self.begun.elapsed().as_micros() as f64 / 1_000.0,

@@ -12,12 +12,14 @@ pub struct Origin {
     pub request: Box<str>,
     /// The span of the request: this server's where it exports spans, or else its caller's.
     pub span: Option<SpanIds>,
+    /// The address that the request comes from.
+    pub client: Option<Box<str>>,
 }
 
 impl Origin {
-    /// A request of this id, which is JSON text; its span is not known.
+    /// A request of this id, which is JSON text; neither its span nor its client is known.
     #[must_use]
     pub fn of(request: &str) -> Self {
-        Self { request: request.chars().take(MAX_ID_CHARS).collect(), span: None }
+        Self { request: request.chars().take(MAX_ID_CHARS).collect(), span: None, client: None }
     }
 }

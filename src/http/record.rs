@@ -34,7 +34,7 @@ use crate::traces::Traces;
 thread_local! {
     /// What the poll under way has noted. What answers a request runs within the poll that its record watches, many calls
     /// away from the record, and in streams long after the head of the answer.
-    static NOTED: Cell<Noted> = const { Cell::new(Noted { is_watched: false, kind: None, outcome: None }) };
+    static NOTED: Cell<Noted> = const { Cell::new(Noted { is_watched: false, client: None, kind: None, outcome: None }) };
     /// The same, of requests that are watched.
     static SUMMARY: Cell<Option<Summary>> = const { Cell::new(None) };
 }
@@ -42,6 +42,7 @@ thread_local! {
 #[derive(Clone, Copy, Default)]
 struct Noted {
     is_watched: bool,
+    client: Option<ClientAddress>,
     kind: Option<RequestKind>,
     outcome: Option<Outcome>,
 }
@@ -61,6 +62,11 @@ fn is_watched() -> bool {
     NOTED.get().is_watched
 }
 
+/// Where the request being answered comes from, as far as anybody wants to know.
+fn client() -> Option<ClientAddress> {
+    NOTED.get().client
+}
+
 /// Tells the record of the request being answered who asks, and what, if anybody wants to know.
 pub(super) fn note_summary(principal: &Arc<Principal>, message: Option<MessageSummary>) {
     if is_watched() {
@@ -72,14 +78,14 @@ pub(super) fn note_summary(principal: &Arc<Principal>, message: Option<MessageSu
 #[derive(Clone)]
 pub(super) struct RecordLayer {
     requests: Arc<Requests>,
+    watch: Watch,
     proxies: Option<Arc<TrustedProxies>>,
-    traces: Option<Traces>,
 }
 
 impl RecordLayer {
-    /// Counts with `requests`, names clients as these proxies do, and hands spans to `traces`.
-    pub(super) fn new(requests: Arc<Requests>, proxies: TrustedProxies, traces: Option<Traces>) -> Self {
-        Self { requests, proxies: (!proxies.is_empty()).then(|| Arc::new(proxies)), traces }
+    /// Counts with `requests`; tells `watch`, too; names clients as these proxies do.
+    pub(super) fn new(requests: Arc<Requests>, watch: Watch, proxies: TrustedProxies) -> Self {
+        Self { requests, watch, proxies: (!proxies.is_empty()).then(|| Arc::new(proxies)) }
     }
 }
 
@@ -88,9 +94,9 @@ impl RecordLayer {
 pub struct RecordRequests<S> {
     inner: S,
     requests: Arc<Requests>,
+    watch: Watch,
     proxies: Option<Arc<TrustedProxies>>,
     peer: Option<ClientAddress>,
-    traces: Option<Traces>,
 }
 
 impl<S> RecordRequests<S> {
@@ -115,8 +121,8 @@ impl<S> Layer<S> for RecordLayer {
     type Service = RecordRequests<S>;
 
     fn layer(&self, inner: S) -> RecordRequests<S> {
-        let (requests, proxies, traces) = (Arc::clone(&self.requests), self.proxies.clone(), self.traces.clone());
-        RecordRequests { inner, requests, proxies, peer: None, traces }
+        let (requests, watch) = (Arc::clone(&self.requests), self.watch.clone());
+        RecordRequests { inner, requests, watch, proxies: self.proxies.clone(), peer: None }
     }
 }
 
@@ -133,10 +139,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let line = line::is_logged().then(|| Line::of(&request, self.client(request.headers())));
-        let watched = (line.is_some() || self.traces.is_some())
-            .then(|| Box::new(Watched { line, traces: self.traces.clone(), summary: None }));
-        let mut record = Record::begin(Arc::clone(&self.requests), watched);
+        let (traces, is_logged) = (&self.watch.traces, line::is_logged());
+        let is_watched = is_logged || traces.is_some();
+        let client = (is_watched || self.watch.audit.is_on()).then(|| self.client(request.headers())).flatten();
+        let watched = is_watched.then(|| {
+            Box::new(Watched { line: is_logged.then(|| Line::of(&request, client)), traces: traces.clone(), summary: None })
+        });
+        let mut record = Record::begin(Arc::clone(&self.requests), client, watched);
         // Some refusals are ready before anything is polled.
         let inner = record.noting(|| self.inner.call(request));
         Recorded { inner, record: Some(record) }
@@ -185,6 +194,7 @@ struct Record {
     /// Has the whole answer been handed over?
     is_whole: bool,
     bytes: u64,
+    client: Option<ClientAddress>,
     /// None when nobody wants to know more.
     watched: Option<Box<Watched>>,
 }
@@ -197,15 +207,15 @@ struct Watched {
 }
 
 impl Record {
-    fn begin(requests: Arc<Requests>, watched: Option<Box<Watched>>) -> Self {
+    fn begin(requests: Arc<Requests>, client: Option<ClientAddress>, watched: Option<Box<Watched>>) -> Self {
         requests.begin();
         let (begun, noted) = (Instant::now(), Noted::default());
-        Self { requests, begun, noted, status: None, is_whole: false, bytes: 0, watched }
+        Self { requests, begun, noted, status: None, is_whole: false, bytes: 0, client, watched }
     }
 
     /// Does a part of the request's work, and takes down what is noted meanwhile.
     fn noting<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        NOTED.set(Noted { is_watched: self.watched.is_some(), ..Noted::default() });
+        NOTED.set(Noted { is_watched: self.watched.is_some(), client: self.client, ..Noted::default() });
         let done = work();
         let noted = NOTED.take();
         self.noted =

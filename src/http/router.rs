@@ -85,7 +85,7 @@ pub struct Routes {
 
 /// Makes the server.
 pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
-    let traces = options.watch.traces.clone();
+    let watch = options.watch.clone();
     let header_params = Arc::new(features.tools.header_params());
     let requests = Arc::new(options.metrics.requests(features.tools.descriptions().map(|tool| tool.spec.name)));
     let writer = Arc::new(ResultWriter::new(options.info));
@@ -123,7 +123,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
     let others = probes.merge(metadata).route("/register", any(|| async { Refusal::NoRegistration }));
     let others = others.fallback(any(|| async { Refusal::NotFound }));
 
-    let record = RecordLayer::new(requests, options.proxies, traces);
+    let record = RecordLayer::new(requests, watch, options.proxies);
     ServiceBuilder::new().layer(record).layer(ContainPanicsLayer).service(Routes { mcp, authz, others })
 }
 

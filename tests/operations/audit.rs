@@ -92,6 +92,7 @@ async fn each_call_is_one_line_whatever_becomes_of_it() {
     let first = &lines[0];
     assert_eq!((&first["principal"], &first["issuer"]), (&json!("developer"), &json!("dev-token")), "{first}");
     assert_eq!((&first["target"], &first["level"]), (&json!("pressmark::audit"), &json!("INFO")));
+    assert_eq!(first["client"], "127.0.0.1");
     assert!(first["duration_ms"].as_f64().is_some_and(|duration| duration > 0.0) && first["request_id"] == "1", "{first}");
     let log = server.stderr();
     for secret in [TOKEN, CONTENT, "wrong", "surplus"] {

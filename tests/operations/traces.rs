@@ -59,6 +59,7 @@ async fn a_call_is_a_span_of_its_caller() {
     assert_eq!(of(&span, &wanted), ["tools/call", "execute_tool", "read_file", MODERN, "1"]);
     let wanted = ["network.transport", "network.protocol.name", "network.protocol.version", "error.type", "mcp.session.id"];
     assert_eq!(of(&span, &wanted), ["tcp", "http", "1.1", "-", "-"]);
+    assert_eq!(of(&span, &["client.address"]), ["127.0.0.1"]);
     let begun = before.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
     assert!(u128::from(span.start_time_unix_nano) + 1_000_000 >= begun && span.end_time_unix_nano >= span.start_time_unix_nano);
     let logged =

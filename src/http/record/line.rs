@@ -51,7 +51,7 @@ macro_rules! write_line {
 }
 
 impl Line {
-    /// The line of this request, which this client sent.
+    /// The line of this request, which comes from there.
     pub(super) fn of<B>(request: &Request<B>, client: Option<ClientAddress>) -> Self {
         Self { http_method: cut(request.method().as_str()), path: cut(request.uri().path()), client }
     }

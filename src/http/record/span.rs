@@ -7,6 +7,7 @@ use http::Version;
 
 use super::Outcome;
 use super::summary::MessageSummary;
+use crate::http::client_address::ClientAddress;
 use crate::metrics::OutcomeKind;
 use crate::traces::{RequestSpan, Traces};
 
@@ -50,8 +51,9 @@ fn attributes(
     error: Option<&Cow<'static, str>>,
 ) -> Vec<(&'static str, Cow<'static, str>)> {
     let owned = |text: &str| Some(Cow::Owned(text.to_owned()));
+    let client = message.client;
     let calls_tool = message.tool.is_some();
-    let all: [(&'static str, Option<Cow<'static, str>>); 14] = [
+    let all: [(&'static str, Option<Cow<'static, str>>); 15] = [
         ("mcp.method.name", Some(message.method.into())),
         ("mcp.protocol.version", Some(message.version.into())),
         ("jsonrpc.request.id", Some(plain_id(&message.request).into())),
@@ -60,7 +62,8 @@ fn attributes(
         ("gen_ai.prompt.name", message.prompt.as_deref().and_then(owned)),
         ("mcp.resource.uri", message.uri.as_deref().and_then(owned)),
         ("mcp.session.id", message.session.as_deref().and_then(owned)),
-        ("network.transport", Some("tcp".into())),
+        ("client.address", client.map(|client| client.to_string().into())),
+        ("network.transport", Some(if client == Some(ClientAddress::Unix) { "unix" } else { "tcp" }.into())),
         ("network.protocol.name", Some("http".into())),
         ("network.protocol.version", version(message.http_version).map(Cow::Borrowed)),
         ("error.type", error.cloned()),

@@ -9,6 +9,7 @@ use http::request::Parts;
 use super::Outcome;
 use super::span;
 use crate::auth::Principal;
+use crate::http::client_address::ClientAddress;
 use crate::http::endpoint::names;
 use crate::http::read_message::Call;
 use crate::http::session::SESSION_ID;
@@ -34,6 +35,7 @@ pub(in crate::http) struct MessageSummary {
     pub(super) version: &'static str,
     pub(super) session: Option<Box<str>>,
     pub(super) http_version: Version,
+    pub(super) client: Option<ClientAddress>,
     /// The JSON-RPC request's id, as JSON text.
     pub(super) request: Box<str>,
     pub(super) place: Option<Place>,
@@ -68,6 +70,7 @@ impl MessageSummary {
             version: call.version.as_str(),
             session: session.map(cut),
             http_version: head.version,
+            client: None,
             request: cut(call.id.as_json()),
             place,
         }

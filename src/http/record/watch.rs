@@ -33,8 +33,10 @@ impl Watch {
             None => Place::of_caller(message, http),
         };
         let span = place.as_ref().map(Place::ids);
-        call.origin = Some(Arc::new(Origin { span, ..Origin::of(call.id.as_json()) }));
-        is_watched.then(|| MessageSummary::new(head, call, tool, place))
+        let client = super::client();
+        let told = client.map(|client| client.to_string().into());
+        call.origin = Some(Arc::new(Origin { span, client: told, ..Origin::of(call.id.as_json()) }));
+        is_watched.then(|| MessageSummary { client, ..MessageSummary::new(head, call, tool, place) })
     }
 }
 
