@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
+use super::connection::HEAD_TIMEOUT;
 use super::router::Server;
 use super::shutdown::Shutdown;
 use super::sse::Events;
@@ -63,8 +64,8 @@ pub(super) async fn serve(wire: Wire, server: Server, mut stopping: Shutdown, ke
                 }
                 if calls.under_way() || begun != calls.begun() {
                     (begun, moved) = (calls.begun(), Instant::now());
-                } else if moved.elapsed() >= keep_alive && begun == 0 {
-                    // Who never asks may not even shake hands, and does not hear that it should go.
+                } else if moved.elapsed() >= keep_alive + HEAD_TIMEOUT {
+                    // Who does not even shake hands does not hear that it should go.
                     return Ok(());
                 } else if moved.elapsed() >= keep_alive && !closing {
                     closing = true;
