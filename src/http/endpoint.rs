@@ -27,6 +27,7 @@ use super::record::{self, Part, Watch};
 use super::respond::{self, Refusal};
 use super::session::{self, Found};
 use super::shutdown::Shutdown;
+use crate::audit::{AuditEntry, AuditOutcome};
 use crate::auth::Principal;
 use crate::mcp::legacy::{Calls, Sessions};
 use crate::mcp::{Dispatch, McpError, Method, RequestId, ResultWriter};
@@ -137,15 +138,20 @@ async fn post(endpoint: &Endpoint, principal: Arc<Principal>, head: &Parts, body
 }
 
 /// Counts what works on behalf of a caller.
-fn within_rate(endpoint: &Endpoint, principal: &Principal, call: Box<Call>) -> Result<Box<Call>, Rejection> {
+fn within_rate(endpoint: &Endpoint, principal: &Arc<Principal>, call: Box<Call>) -> Result<Box<Call>, Rejection> {
     let works =
         matches!(call.method, Method::CallTool(_) | Method::GetPrompt(_) | Method::ReadResource(_) | Method::Complete(..));
     let Some(rates) = endpoint.call_rates.as_ref().filter(|_| works) else { return Ok(call) };
     match rates.count(principal) {
         Ok(()) => Ok(call),
         Err(wait) => {
-            let modern = call.version.is_modern();
-            Err(Rejection { id: Some(call.id), modern, error: McpError::TooManyCalls { wait } })
+            let (modern, error) = (call.version.is_modern(), McpError::TooManyCalls { wait });
+            if let Method::CallTool(tool) = &call.method
+                && let Some(mut entry) = AuditEntry::begin(&endpoint.watch.audit, &tool.name, principal, call.origin.as_ref())
+            {
+                entry.note(AuditOutcome::Refused(error.label()));
+            }
+            Err(Rejection { id: Some(call.id), modern, error })
         }
     }
 }
@@ -182,12 +188,12 @@ async fn batch(
     }
     let mut body = b"[".to_vec();
     for call in calls {
-        let call = call.and_then(|call| within_rate(endpoint, principal, Box::new(call)).map(|call| *call));
         let mut call = if body.len() < MAX_BATCH_ANSWER { call } else { call.and_then(|call| Err(beyond_budget(call.id))) };
         let part = call.as_mut().ok().and_then(|call| {
             let tool = endpoint.requests.tool(kind(endpoint, call));
             Part::begin(endpoint.watch.traces.as_ref(), endpoint.watch.look(head, call, tool))
         });
+        let call = call.and_then(|call| within_rate(endpoint, principal, Box::new(call)).map(|call| *call));
         if let Some(answer) = answer_in_batch(endpoint, principal, &found, call, part).await {
             body.extend_from_slice(if body.len() > 1 { b"," } else { b"" });
             body.extend_from_slice(&answer);

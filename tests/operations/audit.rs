@@ -159,6 +159,23 @@ async fn batches_and_sessions_leave_a_line_for_each_call() {
 }
 
 #[tokio::test]
+async fn calls_beyond_the_rate_are_told_as_well() {
+    let folder = folder();
+    let start = [path(&folder), "--dev-token", TOKEN, "--log-format", "json", "--calls-per-second", "1"];
+    let server = Pressmark::start(&start);
+    let client = McpClient::modern(&server.url(), Some(TOKEN));
+    let mut refused = 0;
+    for _ in 0..8 {
+        refused += usize::from(client.call_tool("list_directory", json!({})).await.status == 429);
+    }
+    assert!(refused > 0, "the rate is not kept");
+    let lines = wait_for("a line for each call", 8, || logged(&server));
+    let told = lines.iter().filter(|line| words(line) == ["list_directory", "-", "refused", "too_many_calls"]).count();
+    assert_eq!(told, refused, "{lines:#?}");
+    assert!(lines.iter().all(|line| line["client"] == "127.0.0.1"), "{lines:#?}");
+}
+
+#[tokio::test]
 async fn a_line_stays_one_line() {
     let folder = folder();
     let evil = "/a\nb\r\u{1b}[2K\u{2028}{\"message\":\"audit\"}";
