@@ -275,6 +275,7 @@ impl App {
     /// [`AppError`] when the address is taken, or keys cannot be read.
     pub async fn bind(self) -> Result<BoundApp, AppError> {
         let tls = start_tls(&self.config, &self.tree, &self.metrics).await?;
+        keep_socket_out_of_reach(&self.config.listen, &self.tree)?;
         let listener = Listener::bind(&self.config.listen).await;
         let listener = listener.map_err(|source| cannot_listen("--listen", self.config.listen.clone(), source))?;
         let scrapes = match self.config.metrics_listen {
@@ -390,6 +391,17 @@ impl BoundApp {
     }
 }
 
+fn keep_socket_out_of_reach(address: &ListenAddress, tree: &Tree) -> Result<(), AppError> {
+    let ListenAddress::Unix(path) = address else { return Ok(()) };
+    match path.parent().and_then(|folder| tree.mount_with(folder)).filter(|mount| mount.is_writable()) {
+        Some(mount) => {
+            let problem = format!("callers could remove the socket in {}", mount.path());
+            Err(cannot_listen("--listen", address.clone(), io::Error::new(io::ErrorKind::InvalidInput, problem)))
+        }
+        None => Ok(()),
+    }
+}
+
 fn cannot_listen(option: &'static str, address: ListenAddress, source: io::Error) -> AppError {
     AppError::Listen { option, address, source }
 }
@@ -466,12 +478,14 @@ fn watch_key_set(metrics: &Metrics, authenticator: &Arc<Authenticator>) {
 
 fn audit(file: Option<&Path>, tree: &Tree, metrics: &Metrics) -> Result<Audit, AppError> {
     let Some(file) = file else { return Ok(Audit::to_log()) };
-    // A file that is not there yet is where its folder is.
-    let mount = [Some(file), file.parent()].into_iter().flatten().find_map(|place| tree.mount_with(place));
-    if let Some(mount) = mount {
-        return Err(AppError::AuditInReach { file: file.to_owned(), mount: mount.path().clone() });
-    }
+    let out_of_reach = |place: Option<&Path>| match place.and_then(|place| tree.mount_with(place)) {
+        Some(mount) => Err(AppError::AuditInReach { file: file.to_owned(), mount: mount.path().clone() }),
+        None => Ok(()),
+    };
+    // A file that is not there yet is where its folder is, unless a link leads from there: seen when it is there.
+    out_of_reach(Some(file)).and(out_of_reach(file.parent()))?;
     let audit = Audit::to_file(file).map_err(|source| AppError::Audit { file: file.to_owned(), source })?;
+    out_of_reach(Some(file))?;
     let reading = |labels, read: fn(&Audit) -> u64| -> Reading {
         let audit = audit.clone();
         (labels, Box::new(move || read(&audit)))

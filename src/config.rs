@@ -171,7 +171,7 @@ pub struct Settings {
 
     /// Send traces to this OpenTelemetry collector by OTLP (HTTP, protobuf), such as http://collector:4318; headers,
     /// sampler and resource are set by the OTEL_ variables [default: OTEL_EXPORTER_OTLP_ENDPOINT, or no traces]
-    #[arg(long, env = "PRESSMARK_OTLP_ENDPOINT", value_name = "URL", help_heading = "Logs and traces")]
+    #[arg(long, env = "PRESSMARK_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL", help_heading = "Logs and traces")]
     pub otlp_endpoint: Option<String>,
 }
 

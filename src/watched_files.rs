@@ -149,7 +149,11 @@ impl<T, const N: usize> SeenFiles<T, N> {
 }
 
 /// `private`: how the file is called of which to warn when others than its owner can read it.
-fn read_file(path: &Path, private: Option<&str>) -> Result<Vec<u8>, String> {
+/// The whole of a regular file that is not too large; `private` names it where others should not read it.
+///
+/// # Errors
+/// Why it cannot be read: one line.
+pub(crate) fn read_file(path: &Path, private: Option<&str>) -> Result<Vec<u8>, String> {
     let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() {
         return Err("it is not a regular file".to_owned());

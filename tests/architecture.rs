@@ -41,7 +41,7 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("opentelemetry_otlp", &["traces/"]),
     ("opentelemetry_sdk", &["traces"]),
     ("cap_std", &["files/"]),
-    ("rustix", &["files/", "cli/", "auth/check_lane.rs"]),
+    ("rustix", &["files/", "cli/", "auth/check_lane.rs", "call/background.rs"]),
     ("clap", &["cli/", "config.rs"]),
     ("tokio_rustls", &["http/"]),
     ("simple_asn1", &["http/tls"]),

@@ -10,14 +10,23 @@ UNIT, WIDTH, GAP, TOP = 25, 1440, 8, 58
 STEP, COLUMN = 2, 4
 BYTES = ("bytes", "Bps")
 COLOURS = {"green": "#3aa655", "orange": "#ea7317", "red": "#d9434e", "gray": "#8a94a3", "blue": "#2f7ed8", "text": "currentColor"}
+LIGHT = {"page": "#f4f5f7", "panel": "#ffffff", "border": "#dfe3e8", "ink": "#24292f", "soft": "#6b7684", "grid": "#eceff3"}
+DARK = {"page": "#111217", "panel": "#181b1f", "border": "#2c3038", "ink": "#d8dbe0", "soft": "#8e97a5", "grid": "#262a31"}
+
+
+def themed(colours):
+    """The rules whose colours change with the theme. No variables: not every program that shows SVG knows them."""
+    return ("text {{ fill: {ink} }} .page {{ fill: {page} }} .panel {{ fill: {panel}; stroke: {border} }} "
+            ".soft, .scale, .legend {{ fill: {soft} }} .grid {{ stroke: {grid} }}").format(**colours)
+
+
 STYLE = (
-    ":root { --page: #f4f5f7; --panel: #ffffff; --border: #dfe3e8; --ink: #24292f; --soft: #6b7684; --grid: #eceff3 } "
-    "@media (prefers-color-scheme: dark) { :root { --page: #111217; --panel: #181b1f; --border: #2c3038; --ink: #d8dbe0; --soft: #8e97a5; --grid: #262a31 } } "
-    "text { font: 11px system-ui, 'DejaVu Sans', sans-serif; fill: var(--ink) } .page { fill: var(--page) } .panel { fill: var(--panel); stroke: var(--border) } "
+    "text { font: 11px system-ui, 'DejaVu Sans', sans-serif } "
     ".title { font-weight: 600; font-size: 12px } .row { font-weight: 600; font-size: 14px } .head { font-weight: 700; font-size: 20px } "
-    ".soft { fill: var(--soft) } .scale { font-size: 9.5px; fill: var(--soft) } .right { text-anchor: end } .middle { text-anchor: middle } "
-    ".legend { font-size: 10px; fill: var(--soft) } .grid { stroke: var(--grid) } .big { font-weight: 600; font-size: 30px; text-anchor: middle } "
-    ".start { stroke: #2f7ed8; stroke-dasharray: 2 3; stroke-opacity: 0.7 }")
+    ".scale { font-size: 9.5px } .right { text-anchor: end } .middle { text-anchor: middle } "
+    ".legend { font-size: 10px } .big { font-weight: 600; font-size: 30px; text-anchor: middle } "
+    ".start { stroke: #2f7ed8; stroke-dasharray: 2 3; stroke-opacity: 0.7 } "
+    f"{themed(LIGHT)} @media (prefers-color-scheme: dark) {{ {themed(DARK)} }}")
 
 
 def draw(dashboard, ask, times, events):

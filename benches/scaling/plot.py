@@ -6,6 +6,7 @@ from . import day
 
 WIDTH, LEFT, GAP, ROW, HEAD, SPACE = 1000, 58, 62, 108, 66, 52
 COLOURS = {"roomy": "#ea7317", "crowded": "#2f7ed8"}
+MARK, MARKS = "#94a3b8", "dashed: limit of replicas, target of CPU"
 NAMES = {"roomy": "nodes with room: a replica gets as much as its limit", "crowded": "crowded nodes: it gets what it requests"}
 # Seconds around the burst.
 BEFORE, AFTER = 120, 720
@@ -23,10 +24,13 @@ def draw(runs, autoscaler):
     head = Chart((LEFT, 0, WIDTH - 2 * LEFT, 0), (0, 1), (0, 1))
     head.legend([(NAMES[name], COLOURS[name]) for name in runs], 22)
     drawn += head.drawn
+    # On the right, where the legend leaves room.
+    drawn.append(f'<line x1="700" y1="21.5" x2="724" y2="21.5" stroke="{MARK}" stroke-dasharray="5 4"/>')
+    drawn.append(text(730, 25.5, MARKS, "legend"))
     rows = [
         ("Agents at work", lambda i: i.agents, (0, 10_000), False, lambda v: f"{v:,.0f}", None),
         ("Replicas that are ready", lambda i: i.ready, (0, autoscaler.most), False, lambda v: f"{v:.0f}", autoscaler.most),
-        ("CPU of a replica, per cent of its request", lambda i: 100 * i.cpu, (0, 400), False, lambda v: f"{v:.0f} %", 100 * autoscaler.target),
+        ("CPU of a replica, % of request", lambda i: 100 * i.cpu, (0, 400), False, lambda v: f"{v:.0f} %", 100 * autoscaler.target),
         ("Calls that wait", lambda i: i.waited / 15, (0.01, 10_000), True, lambda v: f"{v:,.6g}", None),
         ("Reads and listings: p99", lambda i: quantile(i.cheap, 0.99), (0.0001, 100), True, seconds, None),
         ("Searches: p99", lambda i: quantile(i.searches, 0.99), (0.0001, 100), True, seconds, None),
@@ -40,7 +44,7 @@ def draw(runs, autoscaler):
             chart.drawn.append(text(x, y - 8, title + where, "title"))
             chart.grid(said, ticks(times))
             if mark is not None:
-                chart.line([(times[0], mark), (times[1], mark)], "#94a3b8", dashed=True, width=1)
+                chart.line([(times[0], mark), (times[1], mark)], MARK, dashed=True, width=1)
             for name, intervals in reversed(runs.items()):
                 points = [(i.begin, read(i)) for i in intervals if times[0] <= i.begin <= times[1]]
                 if column == 0:

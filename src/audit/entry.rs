@@ -8,7 +8,7 @@ use crate::auth::Principal;
 use crate::call::{Origin, Round, ToolError};
 use crate::path::TreePath;
 
-/// What is told of names and paths, which come from outside.
+/// What is told of names and paths that nobody has looked at, in characters.
 const MAX_CHARS: usize = 1_000;
 
 /// A call of a tool. Its line is written when it is dropped: no end of a call goes without one.
@@ -34,8 +34,10 @@ pub(crate) enum AuditOutcome {
     Refused(&'static str),
     /// With questions.
     InputRequired,
-    /// Nobody waits for it any more.
+    /// Nobody waits for it any more, and it had not begun to work on files.
     Cancelled,
+    /// Nobody waits for it any more; its work may have been done all the same.
+    Abandoned,
 }
 
 impl AuditEntry {
@@ -63,7 +65,7 @@ impl AuditEntry {
     /// The paths that the call names: where from, where to.
     pub(crate) fn touches<'a>(&mut self, paths: impl IntoIterator<Item = Option<&'a TreePath>>) {
         for (kept, path) in self.paths.iter_mut().zip(paths) {
-            *kept = path.map(|path| cut(path.as_str()));
+            *kept = path.map(|path| path.as_str().into());
         }
     }
 
@@ -98,15 +100,21 @@ impl AuditOutcome {
             Self::ToolError(kind) => ("tool_error", Some(kind)),
             Self::Refused(reason) => ("refused", Some(reason)),
             Self::InputRequired => ("input_required", None),
-            Self::Cancelled if std::thread::panicking() => ("panicked", None),
+            Self::Cancelled | Self::Abandoned if std::thread::panicking() => ("panicked", None),
             Self::Cancelled => ("cancelled", None),
+            Self::Abandoned => ("abandoned", None),
         }
     }
 }
 
 impl Drop for AuditEntry {
     fn drop(&mut self) {
-        let (outcome, error) = self.outcome.words();
+        let has_begun = self.origin.as_ref().is_some_and(|origin| origin.has_begun_work());
+        let outcome = match self.outcome {
+            AuditOutcome::Cancelled if has_begun => AuditOutcome::Abandoned,
+            outcome => outcome,
+        };
+        let (outcome, error) = outcome.words();
         let span = self.origin.as_ref().and_then(|origin| origin.span);
         let [path, to] = &self.paths;
         self.audit.write(&Line {

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -61,7 +61,8 @@ impl AuditFile {
             Ok(()) => _ = self.written.fetch_add(1, Ordering::Relaxed),
             Err(error) => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
-                open.complain(&self.path, &error, self.lost());
+                let (path, lost) = (self.path.display(), self.lost());
+                open.complain(|| tracing::warn!(file = %path, %error, lost, "audit lines are lost: they cannot be written"));
             }
         }
     }
@@ -71,9 +72,13 @@ impl Open {
     fn append(&mut self, path: &Path, mut line: Vec<u8>) -> io::Result<()> {
         if self.looked.elapsed() >= LOOK_EVERY {
             self.looked = Instant::now();
-            if !self.is_at(path)? {
-                self.file = append(path)?;
-                self.is_torn = false;
+            match self.is_at(path).and_then(|is_there| if is_there { Ok(None) } else { append(path).map(Some) }) {
+                Ok(None) => {}
+                Ok(Some(file)) => (self.file, self.is_torn) = (file, false),
+                // What was opened can still be written.
+                Err(error) => {
+                    self.complain(|| tracing::warn!(file = %path.display(), %error, "audit lines go on to the file as it was"))
+                }
             }
         }
         if self.is_torn {
@@ -106,16 +111,23 @@ impl Open {
         Ok((named.dev(), named.ino()) == (open.dev(), open.ino()))
     }
 
-    fn complain(&mut self, path: &Path, error: &io::Error, lost: u64) {
+    fn complain(&mut self, warn: impl FnOnce()) {
         if self.complained.is_none_or(|complained| complained.elapsed() >= COMPLAIN_EVERY) {
             self.complained = Some(Instant::now());
-            tracing::warn!(file = %path.display(), %error, lost, "audit lines are lost: they cannot be written");
+            warn();
         }
     }
 }
 
-/// Opens the file for appending; a new one can be read by its owner and group.
+/// Opens the file for appending; a new one can be read by its owner and group. A pipe is refused: opening one waits for a reader,
+/// and writing to one that is full waits as well.
 fn append(path: &Path) -> io::Result<File> {
+    if let Ok(metadata) = path.metadata()
+        && !metadata.is_file()
+        && !metadata.file_type().is_char_device()
+    {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is neither a file nor a device"));
+    }
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 
@@ -137,6 +149,23 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&moved).expect("text"), "1\n");
         assert_eq!(std::fs::read_to_string(&path).expect("text"), "\"two\\nlines\"\n");
         assert_eq!(path.metadata().expect("metadata").mode() & 0o027, 0);
+    }
+
+    #[test]
+    fn the_open_file_is_written_to_while_no_other_can_be_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, moved) = (folder.path().join("audit"), folder.path().join("audit.1"));
+        let file = AuditFile::open(&path).expect("a file");
+        std::fs::rename(&path, &moved).expect("moved");
+        std::fs::create_dir(&path).expect("in its place");
+        for line in 1..3 {
+            file.open.lock().expect("a lock").looked -= LOOK_EVERY;
+            file.write(&json!(line));
+        }
+        assert_eq!(std::fs::read_to_string(&moved).expect("text"), "1\n2\n");
+        assert_eq!((file.written(), file.lost()), (2, 0));
+        let refused = AuditFile::open(&path).expect_err("a folder");
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

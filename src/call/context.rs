@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::background;
 use super::input::{needed, read_elicitation, read_roots};
 use super::{
     Answers, ClientCapabilities, ElicitResult, Elicitation, InputRequest, InputRequests, Interrupted, Lane, Lanes, LogLevel,
@@ -192,7 +193,7 @@ impl CallContext {
         if is_short { work(&self.cancelled.0) } else { self.run(work).await }
     }
 
-    /// Runs blocking work (files, searching) on a thread made for it, in the call's lane. The work is handed a flag that
+    /// Runs blocking work (files, searching) on a thread for such work, in the call's lane. The work is handed a flag that
     /// becomes true when nobody waits for its answer any more (the client went away, or the call ran out of time): it
     /// looks at the flag often and then stops.
     ///
@@ -204,19 +205,29 @@ impl CallContext {
         F: FnOnce(&CancelFlag) -> Result<T, ToolError> + Send + 'static,
     {
         let permit = self.lanes.enter(self.lane).await?;
-        let flag = self.cancelled.0.clone();
-        let task = tokio::task::spawn_blocking(move || {
+        let (flag, origin) = (self.cancelled.0.clone(), self.caller.origin.clone());
+        let work = move || {
             let _permit = permit;
             if flag.is_set() {
                 return Err(cancelled());
             }
+            if let Some(origin) = origin {
+                origin.begin_work();
+            }
             work(&flag)
-        });
-        match task.await {
-            Ok(result) => result,
+        };
+        let done = match self.lane {
+            Lane::Io => match tokio::task::spawn_blocking(work).await {
+                Ok(result) => Some(Ok(result)),
+                Err(error) => error.try_into_panic().ok().map(Err),
+            },
+            Lane::Cpu => background::run(work).await.ok(),
+        };
+        match done {
+            Some(Ok(result)) => result,
             // The panic goes on in the request's own task, where it is contained and logged.
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Err(ToolError::new(ToolErrorKind::Unavailable, "the server is shutting down; repeat the call")),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Err(ToolError::new(ToolErrorKind::Unavailable, "the server has no thread for this now; repeat the call")),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the code that serves a call knows of it, whether it is a tool, a prompt or a resource: who calls, what the client
 //! can do, where reports go, and how to ask the user for something.
 
+mod background;
 mod capabilities;
 mod completion;
 mod content;

@@ -147,6 +147,9 @@ mod tests {
             assert_eq!(client(peer, &[(XFF, value)]), expected, "{peer} {value}");
         }
         assert_eq!(client("10.0.0.1", &[(XFF, "203.0.113.9"), (XFF, "10.2.2.2")]), "203.0.113.9", "lines are one list");
+        let long = format!("{}, 203.0.113.9", "1".repeat(5_000));
+        assert_eq!(client("10.0.0.1", &[(XFF, &long)]), "203.0.113.9", "what the client makes up hides nothing");
+        assert_eq!(client("10.0.0.1", &[(XFF, "\u{e9}, 203.0.113.9")]), "203.0.113.9");
         let many = format!("203.0.113.9{}", ", 10.2.2.2".repeat(100));
         assert_eq!(client("10.0.0.1", &[(XFF, &many)]), "10.2.2.2", "no proxy has a hundred before it");
     }

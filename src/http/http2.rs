@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -42,7 +42,7 @@ pub(super) async fn serve(wire: Wire, server: Server, mut stopping: Shutdown, ke
                 let response = response.await?;
                 // A stream of events is read as it comes, and hyper takes nothing from it before there is room.
                 let place = response.extensions().get::<Events>().is_none().then(|| unread.begin());
-                Ok::<_, Infallible>(response.map(|body| Answer { body, _place: place, _call: call }))
+                Ok::<_, Infallible>(response.map(|body| Answer { body, rest: Bytes::new(), place, _call: call }))
             }
         })
     };
@@ -97,7 +97,7 @@ impl Calls {
     }
 }
 
-/// The answers of a connection that have not been read to their end, by when they were given.
+/// The answers of a connection that have not been read to their end, by when something of them was taken last.
 #[derive(Clone, Default)]
 struct Unread(Arc<Mutex<Answers>>);
 
@@ -117,7 +117,7 @@ impl Unread {
     }
 
     fn oldest(&self) -> Option<Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).begun.values().next().copied()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).begun.values().min().copied()
     }
 }
 
@@ -127,16 +127,29 @@ struct Place {
     number: u64,
 }
 
+impl Place {
+    /// More of the answer was taken.
+    fn progress(&self) {
+        self.unread.0.lock().unwrap_or_else(PoisonError::into_inner).begun.insert(self.number, Instant::now());
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.unread.0.lock().unwrap_or_else(PoisonError::into_inner).begun.remove(&self.number);
     }
 }
 
+/// What hyper takes of an answer at a time, in bytes. It takes a piece as soon as the client has room for one byte of it, and
+/// drops the answer with the last piece, read or not.
+const MAX_PIECE: usize = 16 * 1024;
+
 /// The body of an answer; hyper drops it when the last of it is on its way.
 struct Answer {
     body: Body,
-    _place: Option<Place>,
+    /// What the body has given and hyper has not taken.
+    rest: Bytes,
+    place: Option<Place>,
     _call: Calls,
 }
 
@@ -145,14 +158,32 @@ impl http_body::Body for Answer {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Err(frame))) => return Poll::Ready(Some(Ok(frame))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        if let Some(place) = &self.place {
+            place.progress();
+        }
+        let length = self.rest.len().min(MAX_PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut whole = SizeHint::new();
+        whole.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            whole.set_upper(upper + rest);
+        }
+        whole
     }
 }

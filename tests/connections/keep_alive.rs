@@ -90,3 +90,21 @@ async fn an_idle_connection_of_http2_is_ended_in_good_order() {
     drop(connection);
     server.stop().await;
 }
+
+/// A client that leaves an answer unread keeps nothing but its own time.
+#[tokio::test]
+async fn an_answer_that_nobody_reads_does_not_keep_a_connection_of_http2() {
+    /// In a window of one byte (RFC 9113, section 6.5.2).
+    const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01";
+    const REQUEST: &[u8] = b"\0\0\x17\x01\x05\0\0\0\x01\x82\x86\x04\x08/healthz\x01\x09localhost";
+    let server = Server::start(settings(), |app| app).await;
+    let mut connection = Connection::open(&server).await;
+    connection.send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", SETTINGS, REQUEST].concat()).await;
+    let begun = Instant::now();
+    let mut came = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(60), connection.socket.read_to_end(&mut came)).await;
+    assert!(end.is_ok(), "the connection is kept");
+    assert!(came.windows(4).any(|four| four == b"\0\0\x01\0"), "one byte of the answer came: {came:?}");
+    assert!(begun.elapsed() >= KEEP_ALIVE, "{:?}", begun.elapsed());
+    server.stop().await;
+}

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::TOKEN;
@@ -105,6 +107,16 @@ async fn a_new_certificate_is_for_new_connections() {
     assert_eq!(stream.next().await.expect("the old connection goes on")["method"], "notifications/resources/updated");
 }
 
+/// PEM of DER that is nested deeper than a thread's stack would bear.
+fn nested() -> String {
+    let mut der = vec![0x30, 0];
+    for _ in 0..8_000 {
+        let length = u32::try_from(der.len()).expect("short").to_be_bytes();
+        der.splice(..0, [0x30, 0x84].into_iter().chain(length));
+    }
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der))
+}
+
 #[tokio::test]
 async fn a_pair_that_cannot_be_used_is_kept_out() {
     let authority = Authority::new();
@@ -133,15 +145,18 @@ async fn a_pair_that_cannot_be_used_is_kept_out() {
     fs::write(&certificate, "-----BEGIN CERTIFICATE-----\nbroken").expect("written");
     wait_until(LIMIT, "the mistake is told", || complaints() == 1);
     assert_eq!(shown_name(&server), "one");
+    fs::write(&certificate, nested()).expect("written");
+    wait_until(LIMIT, "the nested one is told", || complaints() == 2);
+    assert_eq!(shown_name(&server), "one");
     fs::copy(authority.file("two.crt"), &certificate).expect("copied");
-    wait_until(LIMIT, "the next one is told", || complaints() == 2);
+    wait_until(LIMIT, "the next one is told", || complaints() == 3);
     assert!(server.stderr().contains("the key does not belong to the first certificate"), "{}", server.stderr());
     assert_eq!(shown_name(&server), "one");
     fs::remove_file(&key).expect("removed");
-    wait_until(LIMIT, "the missing key is told", || complaints() == 3);
+    wait_until(LIMIT, "the missing key is told", || complaints() == 4);
     // Three looks later nothing has been told twice.
     tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!((complaints(), shown_name(&server).as_str()), (3, "one"));
+    assert_eq!((complaints(), shown_name(&server).as_str()), (4, "one"));
 
     fs::copy(authority.file("two.key"), &key).expect("copied");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("changed");

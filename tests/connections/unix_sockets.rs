@@ -71,7 +71,8 @@ fn what_is_no_socket_stays() {
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&file, &link).expect("a link");
     for path in [&file, &link] {
-        let output = run_pressmark(&["serve", text(folder.path()), "--listen", &format!("unix:{}", path.display())]);
+        let output =
+            run_pressmark(&["serve", text(folder.path()), "--read-only", "--listen", &format!("unix:{}", path.display())]);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(1) && stderr.contains("there is a file that is no socket"), "{stderr}");
     }
@@ -79,6 +80,12 @@ fn what_is_no_socket_stays() {
     let relative = run_pressmark(&["serve", text(folder.path()), "--listen", "unix:pressmark.sock"]);
     assert_eq!(relative.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&relative.stderr).contains("the whole path"));
+
+    // A caller could delete it.
+    let served = format!("unix:{}", folder.path().join("pressmark.sock").display());
+    let within_reach = run_pressmark(&["serve", text(folder.path()), "--listen", &served]);
+    let stderr = String::from_utf8_lossy(&within_reach.stderr);
+    assert!(within_reach.status.code() == Some(1) && stderr.contains("callers could remove the socket"), "{stderr}");
 }
 
 /// A server that took the place of another keeps it when the other one goes.
@@ -86,7 +93,7 @@ fn what_is_no_socket_stays() {
 fn a_socket_that_is_another_ones_is_not_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("pressmark.sock");
-    let mut server = Pressmark::start_at(&format!("unix:{}", path.display()), &[text(folder.path())]);
+    let mut server = Pressmark::start_at(&format!("unix:{}", path.display()), &[text(folder.path()), "--read-only"]);
     fs::remove_file(&path).expect("removed");
     let _other = UnixListener::bind(&path).expect("a socket");
     server.terminate();
@@ -100,7 +107,7 @@ async fn pages_have_to_be_allowed_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("hello.txt"), "hello\n").expect("written");
     let path = folder.path().join("pressmark.sock");
-    let arguments = [text(folder.path()), "--no-auth", "--public-url", "https://mcp.example.com"];
+    let arguments = [text(folder.path()), "--read-only", "--no-auth", "--public-url", "https://mcp.example.com"];
     let _server = Pressmark::start_at(&format!("unix:{}", path.display()), &arguments);
     let client = McpClient::modern("http://localhost", None);
     let message = client.message("tools/call", json!({"name": "read_file", "arguments": {"path": "/hello.txt"}}));
@@ -124,7 +131,7 @@ async fn healthcheck_finds_servers_with_tls() {
     let options = authority.options("server");
     let folder = tempfile::tempdir().expect("a folder");
     let listen = format!("unix:{}/pressmark.sock", folder.path().display());
-    let mut arguments = vec![text(folder.path()), "--dev-token", TOKEN];
+    let mut arguments = vec![text(folder.path()), "--read-only", "--dev-token", TOKEN];
     arguments.extend(options.iter().map(String::as_str));
     let (by_port, _by_path) = (Pressmark::start(&arguments), Pressmark::start_at(&listen, &arguments));
     let address = format!("127.0.0.1:{}", by_port.port());

@@ -309,6 +309,24 @@ impl Tool for Waits {
     }
 }
 
+/// Works on a thread of its own, and looks at nothing meanwhile.
+struct Works;
+
+impl Tool for Works {
+    const SPEC: ToolSpec = ToolSpec { name: "works", title: "Works", description: "For a test.", ..ToolSpec::DEFAULT };
+    type Args = Nothing;
+    type Output = Done;
+
+    async fn call(&self, cx: &CallContext, _: Nothing) -> Result<ToolOutput<Done>, Interrupted> {
+        let work = |_: &_| {
+            std::thread::sleep(Duration::from_secs(1));
+            Ok(())
+        };
+        cx.run(work).await?;
+        Ok(ToolOutput::text("done", Done { done: true }))
+    }
+}
+
 /// Becomes a task.
 struct Later;
 
@@ -342,7 +360,7 @@ async fn tasks_cancelled_calls_and_panics_have_their_line() {
     let logs = tempfile::tempdir().expect("a folder");
     let file = logs.path().join("audit.jsonl");
     let settings = Settings { audit_log: Some(file.clone()), ..Settings::default() };
-    let server = Server::start(settings, |app: App| app.with(Waits).with(Later).with(Panics)).await;
+    let server = Server::start(settings, |app: App| app.with(Waits).with(Works).with(Later).with(Panics)).await;
     let client = server.client().declaring(json!({"extensions": {"io.modelcontextprotocol/tasks": {}}}));
     let lines = async |count: usize| {
         for _ in 0..1_000 {
@@ -366,5 +384,8 @@ async fn tasks_cancelled_calls_and_panics_have_their_line() {
     assert_eq!(lines(3).await, ["later", "-", "refused", "not_run"], "this client knows of no tasks");
     client.call_tool("panics", json!({})).await;
     assert_eq!(lines(4).await, ["panics", "-", "panicked", "-"]);
+    let given_up = tokio::time::timeout(Duration::from_millis(300), client.call_tool("works", json!({}))).await;
+    assert!(given_up.is_err(), "it takes a second");
+    assert_eq!(lines(5).await, ["works", "-", "abandoned", "-"], "it may have done its work");
     server.stop().await;
 }

@@ -32,9 +32,16 @@ pub(super) async fn examine(config: &Config, report: &mut Report) {
     let Ok(tree) = Tree::open(config.mounts.clone()).map_err(|error| report.wrong(error, "change PATH or --mount")) else {
         return;
     };
-    for (setting, file) in [("--api-keys", &config.auth.api_keys), ("--seal-keys", &config.seal_keys)] {
+    let tls_key = config.tls.as_ref().map(|files| &files.key);
+    let kept: [(&str, Option<&PathBuf>); 4] = [
+        ("--api-keys", config.auth.api_keys.as_ref()),
+        ("--seal-keys", config.seal_keys.as_ref()),
+        ("--tls-key", tls_key),
+        ("--audit-log", config.audit_log.as_ref()),
+    ];
+    for (setting, file) in kept {
         let Some(file) = file else { continue };
-        if let Some(mount) = tree.mount_with(file).filter(|mount| mount.is_writable() || setting == "--seal-keys") {
+        if let Some(mount) = tree.mount_with(file).filter(|mount| mount.is_writable() || setting != "--api-keys") {
             let found = format!("{setting} {} lies in what is served at {}", file.display(), mount.path());
             report.wrong(found, "move it out of the served folder: callers could read or change it");
         }

@@ -16,21 +16,21 @@ pub(super) type Hops = Vec<Option<IpAddr>>;
 
 /// `X-Forwarded-For: client, proxy, …`, if there is one.
 pub(super) fn x_forwarded_for(headers: &HeaderMap) -> Option<Hops> {
-    hops(headers, HeaderName::from_static("x-forwarded-for"), |line| line.split(',').map(|entry| node(entry.trim())).collect())
+    let mut lines = headers.get_all(HeaderName::from_static("x-forwarded-for")).iter().peekable();
+    lines.peek()?;
+    // From the right, entry by entry: what is on the left, which clients make up, spoils nothing.
+    let entries = lines.rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    Some(entries.take(MAX_HOPS).map(|entry| node(std::str::from_utf8(entry).ok()?.trim())).collect())
 }
 
 /// `Forwarded: for=client, for=proxy;proto=https, …` (RFC 7239, section 4), if there is one.
 pub(super) fn forwarded(headers: &HeaderMap) -> Option<Hops> {
-    hops(headers, FORWARDED, |line| elements(line).into_iter().map(|element| node(&for_of(element)?)).collect())
-}
-
-/// Several lines of a header are one list.
-fn hops(headers: &HeaderMap, name: HeaderName, read: impl Fn(&str) -> Hops) -> Option<Hops> {
-    let mut lines = headers.get_all(name).iter().peekable();
+    let hops = |line: String| elements(&line).into_iter().map(|element| node(&for_of(element)?)).collect();
+    let mut lines = headers.get_all(FORWARDED).iter().peekable();
     lines.peek()?;
     let short = |line: &HeaderValue| line.to_str().ok().filter(|line| line.len() <= MAX_LINE).map(str::to_owned);
     // From the right: what is on the left of too much is not looked at.
-    let read = |line: &HeaderValue| short(line).map_or_else(|| vec![None], |line| read(&line));
+    let read = |line: &HeaderValue| short(line).map_or_else(|| vec![None], hops);
     Some(lines.rev().flat_map(|line| read(line).into_iter().rev()).take(MAX_HOPS).collect())
 }
 

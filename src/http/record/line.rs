@@ -38,6 +38,7 @@ macro_rules! write_line {
             method = message.map(|message| message.method),
             tool = message.and_then(|message| message.tool.as_deref()),
             prompt = message.and_then(|message| message.prompt.as_deref()),
+            uri = message.and_then(|message| message.uri.as_deref()),
             version = message.map(|message| message.version),
             principal = summary.map(|summary| summary.principal.subject.as_str()),
             issuer = summary.map(|summary| summary.principal.issuer.as_str()),

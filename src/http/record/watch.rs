@@ -35,7 +35,9 @@ impl Watch {
         let span = place.as_ref().map(Place::ids);
         let client = super::client();
         let told = client.map(|client| client.to_string().into());
-        call.origin = Some(Arc::new(Origin { span, client: told, ..Origin::of(call.id.as_json()) }));
+        let mut origin = Origin::of(call.id.as_json());
+        (origin.span, origin.client) = (span, told);
+        call.origin = Some(Arc::new(origin));
         is_watched.then(|| MessageSummary { client, ..MessageSummary::new(head, call, tool, place) })
     }
 }

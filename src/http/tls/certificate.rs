@@ -11,6 +11,7 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{Error, InconsistentKeys};
 
 use super::TlsFiles;
+use crate::watched_files::read_file;
 
 /// What handshakes are answered with.
 pub(super) struct Certificate {
@@ -46,7 +47,7 @@ impl Certificate {
 /// # Errors
 /// Why a server could not use them: one line.
 pub fn certificate_expiry(files: &TlsFiles) -> Result<Option<u64>, String> {
-    let read = |path: &std::path::Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let read = |path: &std::path::Path| read_file(path, None).map_err(|problem| format!("{}: {problem}", path.display()));
     Certificate::parse(&read(&files.certificate)?, &read(&files.key)?).map(|certificate| certificate.expires)
 }
 
@@ -60,14 +61,24 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     })
 }
 
-/// `notAfter` of a certificate (RFC 5280, section 4.1).
-fn expiry(certificate: &CertificateDer<'_>) -> Option<u64> {
-    let blocks = simple_asn1::from_der(certificate).ok()?;
-    let [ASN1Block::Sequence(_, certificate)] = blocks.as_slice() else { return None };
-    let ASN1Block::Sequence(_, fields) = certificate.first()? else { return None };
-    // The version, which is the only one with a tag of its own, may be left out.
-    let untagged = fields.iter().filter(|field| !matches!(field, ASN1Block::Explicit(..)));
-    let ASN1Block::Sequence(_, validity) = untagged.take(4).last()? else { return None };
+/// `notAfter` of a certificate (RFC 5280, section 4.1). Only the two times are given to the parser: it descends into whatever is
+/// nested, as deep as that goes.
+fn expiry(certificate: &[u8]) -> Option<u64> {
+    /// The tag of the version, which may be left out.
+    const VERSION: u8 = 0xa0;
+    /// Two times in their longest form.
+    const MAX_VALIDITY: usize = 40;
+    let (_, certificate, _) = element(certificate)?;
+    let (_, mut fields, _) = element(certificate)?;
+    if fields.first() == Some(&VERSION) {
+        (_, _, fields) = element(fields)?;
+    }
+    for _before in ["serialNumber", "signature", "issuer"] {
+        (_, _, fields) = element(fields)?;
+    }
+    let (validity, ..) = element(fields)?;
+    let blocks = simple_asn1::from_der(Some(validity).filter(|validity| validity.len() <= MAX_VALIDITY)?).ok()?;
+    let [ASN1Block::Sequence(_, validity)] = blocks.as_slice() else { return None };
     match validity.get(1)? {
         ASN1Block::UTCTime(_, time) | ASN1Block::GeneralizedTime(_, time) => {
             u64::try_from(time.assume_utc().unix_timestamp()).ok()
@@ -76,6 +87,58 @@ fn expiry(certificate: &CertificateDer<'_>) -> Option<u64> {
     }
 }
 
+/// The first element of DER with one byte of tag (X.690, section 8.1): the whole, what it holds, and what follows.
+fn element(der: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (length, header) = match *der.get(1)? {
+        short @ 0..=0x7f => (usize::from(short), 2),
+        long @ 0x81..=0x84 => {
+            let bytes = der.get(2..2 + usize::from(long & 0x7f))?;
+            (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), 2 + bytes.len())
+        }
+        _ => return None,
+    };
+    let end = header.checked_add(length)?;
+    Some((der.get(..end)?, der.get(header..end)?, der.get(end..)?))
+}
+
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sequence(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(content.len()).expect("short").to_be_bytes();
+        [&[tag, 0x84], &length[..], content].concat()
+    }
+
+    /// A certificate as far as it is read: this version, and this in place of the validity.
+    fn certificate(version: &[u8], validity: &[u8]) -> Vec<u8> {
+        let fields = [version, &[2, 1, 7], &[0x30, 0], &[0x30, 0], validity, &[0x30, 0]].concat();
+        sequence(0x30, &sequence(0x30, &fields))
+    }
+
+    #[test]
+    fn the_end_of_the_validity_is_found() {
+        let times = [b"\x30\x1e\x17\x0d260101000000Z".as_slice(), b"\x17\x0d270102030405Z"].concat();
+        let version = [0xa0, 3, 2, 1, 2];
+        assert_eq!(expiry(&certificate(&version, &times)), Some(1_798_858_845));
+        assert_eq!(expiry(&certificate(&[], &times)), Some(1_798_858_845));
+    }
+
+    #[test]
+    fn what_is_nested_deep_or_cut_off_is_not_followed() {
+        let mut nested = vec![0x30, 0];
+        for _ in 0..10_000 {
+            nested = sequence(0x30, &nested);
+        }
+        assert_eq!(expiry(&nested), None);
+        assert_eq!(expiry(&certificate(&[], &nested)), None);
+        let whole = certificate(&[], b"\x30\x00");
+        for end in 0..whole.len() {
+            assert_eq!(expiry(&whole[..end]), None);
+        }
+    }
 }
