@@ -15,8 +15,13 @@ fn the_whole_stack_comes_up_and_goes_down() {
     std::fs::write(folder.path().join("seen-through-everything.txt"), "x").expect("a file");
     let ports: [u16; 6] = std::array::from_fn(|_| free_port());
     let [port, one, two, three, redis, identity] = ports.map(|port| port.to_string());
-    let mut command = Command::new(deploy("local/up"));
-    command.arg(folder.path()).env("PRESSMARK", env!("CARGO_BIN_EXE_pressmark"));
+    // Who runs tests in the background may ignore what Ctrl-C sends, and a shell could not change that for itself.
+    let mut command = Command::new("env");
+    command
+        .arg("--default-signal=INT")
+        .arg(deploy("local/up"))
+        .arg(folder.path())
+        .env("PRESSMARK", env!("CARGO_BIN_EXE_pressmark"));
     command
         .env("PORT", port)
         .env("REPLICA_PORTS", format!("{one} {two} {three}"))

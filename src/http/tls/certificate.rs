@@ -124,8 +124,8 @@ mod tests {
     fn the_end_of_the_validity_is_found() {
         let times = [b"\x30\x1e\x17\x0d260101000000Z".as_slice(), b"\x17\x0d270102030405Z"].concat();
         let version = [0xa0, 3, 2, 1, 2];
-        assert_eq!(expiry(&certificate(&version, &times)), Some(1_798_858_845));
-        assert_eq!(expiry(&certificate(&[], &times)), Some(1_798_858_845));
+        assert_eq!(expiry(&certificate(&version, &times)), Some(1_798_859_045));
+        assert_eq!(expiry(&certificate(&[], &times)), Some(1_798_859_045));
     }
 
     #[test]
