@@ -1,5 +1,6 @@
 """The servers: how each is started, what it costs while it runs."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -92,7 +93,9 @@ class Server:
             pid = left.pop()
             found.append(pid)
             for thread in Path(f"/proc/{pid}/task").iterdir():
-                left += map(int, (thread / "children").read_text().split())
+                # Threads come and go meanwhile.
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    left += map(int, (thread / "children").read_text().split())
         return found
 
     def cpu(self):
