@@ -18,6 +18,7 @@
 //!
 //! From the ground up: a module uses only those above it in this list.
 
+mod background_thread;
 mod json_text;
 pub mod metrics;
 pub mod path;

@@ -148,8 +148,8 @@ impl<T, const N: usize> SeenFiles<T, N> {
     }
 }
 
-/// `private`: how the file is called of which to warn when others than its owner can read it.
-/// The whole of a regular file that is not too large; `private` names it where others should not read it.
+/// The whole of a regular file that is not too large. `private`: how it is called when others than its owner can read it, of which
+/// to warn.
 ///
 /// # Errors
 /// Why it cannot be read: one line.

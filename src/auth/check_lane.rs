@@ -6,10 +6,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tokio::sync::oneshot;
 
+use crate::background_thread;
+
 /// Checks that may wait. A core does so many signatures in a tenth of a second.
 const QUEUE: usize = 1_024;
-/// How much the thread steps back behind all others (`nice`, setpriority(2)): where cores are short, it gets a tenth of one.
-const NICE: i32 = 10;
 
 /// One thread of low priority. A signature costs a tenth of a millisecond of a core, and whoever can connect can send made-up
 /// ones: here they wait for each other, and not callers who are known for them.
@@ -30,7 +30,7 @@ impl CheckLane {
     /// When the system gives no thread.
     pub(super) fn start() -> io::Result<Self> {
         let (checks, waiting) = sync_channel(QUEUE);
-        std::thread::Builder::new().name("token-checks".to_owned()).spawn(move || run(&waiting))?;
+        background_thread::spawn("token-checks", move || run(&waiting))?;
         Ok(Self { checks })
     }
 
@@ -52,8 +52,6 @@ impl CheckLane {
 }
 
 fn run(waiting: &Receiver<Check>) {
-    // On Linux this is of the calling thread alone. Where it is not allowed, checks are as important as everything else.
-    let _ = rustix::process::setpriority_process(None, NICE);
     while let Ok(check) = waiting.recv() {
         let _ = catch_unwind(AssertUnwindSafe(check));
     }

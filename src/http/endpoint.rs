@@ -125,8 +125,8 @@ async fn post(endpoint: &Endpoint, principal: Arc<Principal>, head: &Parts, body
             if let Some(message) = endpoint.watch.look(head, &mut call, endpoint.requests.tool(kind)) {
                 record::note_summary(&principal, Some(message));
             }
-            match within_rate(endpoint, &principal, call) {
-                Ok(call) => Ok(answer(endpoint, principal, headers, *call).await),
+            match check_rate(endpoint, &principal, &call) {
+                Ok(()) => Ok(answer(endpoint, principal, headers, *call).await),
                 Err(rejection) => Ok(respond::reject(&rejection, &endpoint.challenge)),
             }
         }
@@ -138,22 +138,19 @@ async fn post(endpoint: &Endpoint, principal: Arc<Principal>, head: &Parts, body
 }
 
 /// Counts what works on behalf of a caller.
-fn within_rate(endpoint: &Endpoint, principal: &Arc<Principal>, call: Box<Call>) -> Result<Box<Call>, Rejection> {
+fn check_rate(endpoint: &Endpoint, principal: &Arc<Principal>, call: &Call) -> Result<(), Rejection> {
     let works =
         matches!(call.method, Method::CallTool(_) | Method::GetPrompt(_) | Method::ReadResource(_) | Method::Complete(..));
-    let Some(rates) = endpoint.call_rates.as_ref().filter(|_| works) else { return Ok(call) };
-    match rates.count(principal) {
-        Ok(()) => Ok(call),
-        Err(wait) => {
-            let (modern, error) = (call.version.is_modern(), McpError::TooManyCalls { wait });
-            if let Method::CallTool(tool) = &call.method
-                && let Some(mut entry) = AuditEntry::begin(&endpoint.watch.audit, &tool.name, principal, call.origin.as_ref())
-            {
-                entry.note(AuditOutcome::Refused(error.label()));
-            }
-            Err(Rejection { id: Some(call.id), modern, error })
+    let Some(rates) = endpoint.call_rates.as_ref().filter(|_| works) else { return Ok(()) };
+    rates.count(principal).map_err(|wait| {
+        let error = McpError::TooManyCalls { wait };
+        if let Method::CallTool(tool) = &call.method
+            && let Some(mut entry) = AuditEntry::begin(&endpoint.watch.audit, &tool.name, principal, call.origin.as_ref())
+        {
+            entry.note(AuditOutcome::Refused(error.label()));
         }
-    }
+        Rejection { id: Some(call.id.clone()), modern: call.version.is_modern(), error }
+    })
 }
 
 async fn tell(endpoint: &Endpoint, principal: &Arc<Principal>, headers: &HeaderMap, told: Vec<Told>) -> Response {
@@ -193,7 +190,7 @@ async fn batch(
             let tool = endpoint.requests.tool(kind(endpoint, call));
             Part::begin(endpoint.watch.traces.as_ref(), endpoint.watch.look(head, call, tool))
         });
-        let call = call.and_then(|call| within_rate(endpoint, principal, Box::new(call)).map(|call| *call));
+        let call = call.and_then(|call| check_rate(endpoint, principal, &call).map(|()| call));
         if let Some(answer) = answer_in_batch(endpoint, principal, &found, call, part).await {
             body.extend_from_slice(if body.len() > 1 { b"," } else { b"" });
             body.extend_from_slice(&answer);

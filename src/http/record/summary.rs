@@ -49,8 +49,14 @@ impl Summary {
 }
 
 impl MessageSummary {
-    /// Of this call, which came with this head.
-    pub(super) fn new(head: &Parts, call: &Call, known_tool: Option<&'static str>, place: Option<Place>) -> Self {
+    /// Of this call, which came with this head from this client.
+    pub(super) fn new(
+        head: &Parts,
+        client: Option<ClientAddress>,
+        call: &Call,
+        known_tool: Option<&'static str>,
+        place: Option<Place>,
+    ) -> Self {
         let (method, tool) = names(call);
         let prompt = match &call.method {
             Method::GetPrompt(prompt) | Method::Complete(Reference::Prompt(prompt), _) => Some(cut(&prompt.name)),
@@ -70,7 +76,7 @@ impl MessageSummary {
             version: call.version.as_str(),
             session: session.map(cut),
             http_version: head.version,
-            client: None,
+            client,
             request: cut(call.id.as_json()),
             place,
         }

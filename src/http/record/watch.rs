@@ -38,7 +38,7 @@ impl Watch {
         let mut origin = Origin::of(call.id.as_json());
         (origin.span, origin.client) = (span, told);
         call.origin = Some(Arc::new(origin));
-        is_watched.then(|| MessageSummary { client, ..MessageSummary::new(head, call, tool, place) })
+        is_watched.then(|| MessageSummary::new(head, client, call, tool, place))
     }
 }
 
