@@ -214,13 +214,15 @@ impl App {
                 .with(DeleteFile::new(Arc::clone(&tree)));
         }
         let prompts = PromptRegistry::new(Arc::clone(&lanes), max_result_bytes, timeout)
+            .with_audit(audit.clone())
             .with(SummarizeFolder::new(Arc::clone(&tree)))
             .with(ReviewChanges::new(Arc::clone(&tree)))
             .with(AnswerFromFiles::new(Arc::clone(&tree)));
         let notifier = Notifier::start(Arc::clone(&state));
         let changes = file_changes(&tree, &notifier);
-        let resources =
-            ResourceRegistry::new(lanes, max_result_bytes, timeout).with(TreeResources::new(Arc::clone(&tree), changes));
+        let resources = ResourceRegistry::new(lanes, max_result_bytes, timeout)
+            .with_audit(audit.clone())
+            .with(TreeResources::new(Arc::clone(&tree), changes));
         let request_states = request_states(config.seal_keys.as_deref(), &tree)?;
         let features = Features { tools, prompts, resources, notifier };
         Ok(Self { config, tree, state, request_states, features, metrics, audit })

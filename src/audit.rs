@@ -1,5 +1,5 @@
-//! The audit log: one line for each call of a tool that says who called what on which paths, and how it ended. Never any
-//! content, argument or token.
+//! The audit log: one line for each call of a tool, prompt or resource that says who called what on which paths, and how it
+//! ended. Never any content, argument or token.
 
 mod entry;
 mod file;
@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-pub(crate) use self::entry::{AuditEntry, AuditOutcome};
+pub(crate) use self::entry::{AuditEntry, AuditOutcome, Audited};
 use self::file::AuditFile;
 
 /// Where audit lines go. Cheap to clone.
@@ -23,7 +23,12 @@ pub struct Audit(Option<Arc<AuditFile>>);
 struct Line<'a> {
     #[serde(serialize_with = "rfc3339")]
     timestamp: SystemTime,
-    tool: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,6 +97,8 @@ impl Line<'_> {
         tracing::info!(
             target: "pressmark::audit",
             tool = self.tool,
+            prompt = self.prompt,
+            resource = self.resource,
             path = self.path,
             to = self.to,
             principal = self.principal,

@@ -1,5 +1,7 @@
 """The goals that Pressmark sets itself, and how the figures stand to them."""
 
+from .latency import PLACEMENTS
+
 
 def table(figures):
     rows = [row for row in map(reached, goals(figures)) if row]
@@ -30,7 +32,9 @@ def goals(figures):
             yield f"search, {what}: first page", 20, found["pressmark"]["first"] * 1000, "{:.1f} ms"
     latency = figures.get("latency", {})
     yield "p99 at 10,000 connections beside 50", 1.5, quotient(latency, "pressmark, 10,000 connections", "pressmark, 50 connections"), "{:.2f} ×"
-    yield "p99 beside searches, beside idle", 2, quotient(latency, "pressmark, beside searches", "pressmark, no searches"), "{:.2f} ×"
+    for where in PLACEMENTS:
+        beside, without = f"pressmark {where}, beside searches", f"pressmark {where}, no searches"
+        yield f"p99 beside searches, beside idle, {where}", 2, quotient(latency, beside, without), "{:.2f} ×"
     idle = figures.get("idle", {}).get("pressmark", {})
     yield "resident when idle", 12, idle.get("idle_mib"), "{:.1f} MiB"
     yield "idle connection", 15, idle.get("connection_kib"), "{:.1f} KiB"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Callable
 
-from . import attacks, idle, instructions, latency, memory, positions, replicas, search, throughput
+from . import attacks, idle, instructions, latency, memory, positions, replicas, runtimes, search, throughput
 from .cases import CASES
 
 
@@ -25,6 +25,7 @@ PARTS = [
     Part("latency", "latency at a fixed rate: many connections, searches meanwhile", latency.measure),
     Part("attacks", "latency of good clients and memory while the server is attacked", attacks.measure),
     Part("memory", "memory while it works on large files, with --big on large folders", memory.measure),
+    Part("runtimes", "one multi-threaded process beside single-threaded ones", runtimes.measure),
     Part("replicas", "one, two and four replicas behind nginx", replicas.measure),
     Part("positions", "a page by the size of its file and the place in it", positions.measure),
 ]

@@ -4,10 +4,14 @@ from . import goals, plot
 from .cases import CASES
 from .install import BENCHES
 from .parts import PARTS
+from .replicas import CONNECTIONS_EACH, TIMED
+from .runtimes import CALLS, RATE_BESIDE
+from .throughput import CONNECTIONS
 from .versions import versions
 
 # A load average under which nothing else of weight runs.
 QUIET = 0.5
+DIGITS = {"cpu": 1, "per_second": 0}
 
 
 def write(bench):
@@ -15,7 +19,8 @@ def write(bench):
     figures = {name: found["figures"] for name, found in kept.items()}
     sections = [section for section in (
         head(bench, kept), goals.table(figures), calls(figures), instructions(figures), idle(figures), search(figures),
-        latency(figures), attacks(figures), memory(figures), replicas(figures), positions(figures)) if section]
+        latency(figures), attacks(figures), memory(figures), runtimes(figures), replicas(figures),
+        positions(figures)) if section]
     (BENCHES / "RESULTS.md").write_text("\n\n".join(sections) + "\n")
     timed = {case: figures[case] for case in CASES if case in figures}
     if timed:
@@ -151,12 +156,30 @@ def replicas(figures):
     found = figures.get("replicas")
     if not found:
         return None
-    rows = [[what, *(f"{one[case]['cpu']:,.1f}" for case in one), *(f"{one[case]['per_second']:,.0f}" for case in one)]
-            for what, one in found.items()]
-    cases = list(next(iter(found.values())))
+    columns = [(f"{case}{shared}", key, title) for case in TIMED for shared, key, title in (
+        ("", "cpu", "same load for each: CPU µs"), (", shared", "cpu", "same for all: CPU µs"), (", shared", "per_second", "/s"))]
+    rows = [[what, *(f"{one[case][key]:,.{DIGITS[key]}f}" for case, key, _ in columns)] for what, one in found.items()]
+    rates = " and ".join(f"{rate:,} a second ({case})" for case, rate in TIMED.items())
     return "\n\n".join((
-        "## Replicas behind nginx", "All replicas share a core; nginx, Redis and the load share the other.",
-        table(["replicas", *(f"{case}: CPU µs a call, of all replicas" for case in cases), *(f"{case}: /s" for case in cases)], rows)))
+        "## Replicas behind nginx",
+        f"CPU time of a call, of all replicas together, which share a core; nginx, Redis and the load share the other. With the same load for "
+        f"each, every replica brings {rates} and {CONNECTIONS_EACH} connections, as when a deployment grows; with the same for all, {CONNECTIONS} "
+        "connections ask as fast as they can, and a replica finds fewer calls waiting in each turn of its loop the more there are.",
+        table(["replicas", *(f"{case.removesuffix(', shared')}, {title}" for case, _, title in columns)], rows)))
+
+
+def runtimes(figures):
+    found = figures.get("runtimes")
+    if not found:
+        return None
+    rows = [[shape, *(f"{one[case]['cpu']:,.1f}" for case in CALLS),
+             *(f"{one['beside searches'][key]:,.0f}" for key in ("p50", "p99"))] for shape, one in found.items()]
+    rates = ", ".join(f"{case} {rate:,} times a second" for case, rate in CALLS.items())
+    return "\n\n".join((
+        "## One process of several threads, or several of one",
+        f"CPU time of a call at a fixed rate ({rates}), and the latency of the trivial tool beside searches, at {RATE_BESIDE:,} a second; "
+        "microseconds. On both cores the load runs on one of them, too, and the searches go to one process.",
+        table(["shape", *(f"{case}: CPU" for case in CALLS), "beside searches: p50", "p99"], rows)))
 
 
 def positions(figures):

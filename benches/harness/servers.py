@@ -16,13 +16,13 @@ TICKS = os.sysconf("SC_CLK_TCK")
 MAX_RESULT_BYTES = 131_072
 
 
-def pressmark(bench, port, case=None, state=None, root=None):
+def pressmark(bench, port, case=None, state=None, root=None, workers=None):
     """Tokens are checked, metrics can be read, requests are not logged. The trivial tool is one of an example's; the others are the product's."""
     program = [bench.programs["pressmark"], "serve"]
     if case == "trivial":
         program = [bench.programs["everything"]]
     return [*program, root or bench.tree, "--listen", f"127.0.0.1:{port}", "--state", state or bench.redis_url,
-            "--max-result-bytes", MAX_RESULT_BYTES, "--metrics-listen", f"127.0.0.1:{free_port()}", *bench.identity.options()]
+            *(() if workers is None else ("--workers", workers)), "--max-result-bytes", MAX_RESULT_BYTES, "--metrics-listen", f"127.0.0.1:{free_port()}", *bench.identity.options()]
 
 
 def peer(name):

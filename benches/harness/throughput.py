@@ -26,11 +26,12 @@ def measure(bench, case_name):
     return {name: medians(figures) for name, figures in rounds.items()}
 
 
-def one_round(bench, server, case):
+def one_round(bench, server, case, connections=CONNECTIONS, rate=None):
+    """What calls cost that come one after the other on each connection, or at a fixed rate."""
     request, body = case.request(server)
-    load(bench, server, request, body, CONNECTIONS, WARM_UP)
+    load(bench, server, request, body, connections, WARM_UP)
     user, kernel = server.cpu()
-    said = load(bench, server, request, body, CONNECTIONS, bench.seconds)
+    said = load(bench, server, request, body, connections, bench.seconds, rate)
     user, kernel = (after - before for after, before in zip(server.cpu(), (user, kernel)))
     done = said["good"] + said["failed"]
     return {"per_second": said["good"] / said["seconds"], "cpu": (user + kernel) / done, "user": user / done,
@@ -39,8 +40,8 @@ def one_round(bench, server, case):
 
 def load(bench, server, request, body, connections, seconds, rate=None, core=LOAD_CORE, attack=()):
     """Loads the server, attacked or not; what the generator says of it."""
-    command = [bench.programs["load"], f"127.0.0.1:{server.port}", bench.file("request", request), bench.file("body", body),
-               connections, seconds, *([] if rate is None else [rate]), *attack]
+    command = [bench.programs["load"], f"127.0.0.1:{server.port}", bench.file(f"request-{server.port}", request),
+               bench.file(f"body-{server.port}", body), connections, seconds, *([] if rate is None else [rate]), *attack]
     said = subprocess.run(pinned(core, command), stdout=subprocess.PIPE, check=True).stdout
     return json.loads(said)
 

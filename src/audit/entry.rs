@@ -4,18 +4,29 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::{Audit, Line};
-use crate::auth::Principal;
+use crate::auth::{Denied, Principal};
 use crate::call::{Origin, Round, ToolError};
 use crate::path::TreePath;
 
 /// What is told of names and paths that nobody has looked at, in characters.
 const MAX_CHARS: usize = 1_000;
 
-/// A call of a tool. Its line is written when it is dropped: no end of a call goes without one.
+/// A call, if anybody wants to know. Its line is written when it is dropped: no end of a call goes without one.
 #[derive(Debug)]
-pub(crate) struct AuditEntry {
+pub(crate) struct AuditEntry(Option<Box<Open>>);
+
+/// What is called: a tool, a prompt or a resource of this name or URI.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Audited<T> {
+    Tool(T),
+    Prompt(T),
+    Resource(T),
+}
+
+#[derive(Debug)]
+struct Open {
     audit: Audit,
-    tool: Box<str>,
+    called: Audited<Box<str>>,
     principal: Arc<Principal>,
     origin: Option<Arc<Origin>>,
     paths: [Option<Box<str>>; 2],
@@ -41,17 +52,12 @@ pub(crate) enum AuditOutcome {
 }
 
 impl AuditEntry {
-    /// A call that has just come, if anybody wants to know.
-    pub(crate) fn begin(
-        audit: &Audit,
-        tool: &str,
-        principal: &Arc<Principal>,
-        origin: Option<&Arc<Origin>>,
-    ) -> Option<Box<Self>> {
-        audit.is_on().then(|| {
-            Box::new(Self {
+    /// A call that has just come.
+    pub(crate) fn begin(audit: &Audit, called: Audited<&str>, principal: &Arc<Principal>, origin: Option<&Arc<Origin>>) -> Self {
+        Self(audit.is_on().then(|| {
+            Box::new(Open {
                 audit: audit.clone(),
-                tool: cut(tool),
+                called: called.map(|name| cut(name).into()),
                 principal: Arc::clone(principal),
                 origin: origin.cloned(),
                 paths: [None, None],
@@ -59,26 +65,50 @@ impl AuditEntry {
                 // What is given up before it runs was not allowed to.
                 outcome: AuditOutcome::Refused("not_run"),
             })
-        })
+        }))
+    }
+
+    /// A call of which nobody wants to know.
+    pub(crate) const fn none() -> Self {
+        Self(None)
     }
 
     /// The paths that the call names: where from, where to.
     pub(crate) fn touches<'a>(&mut self, paths: impl IntoIterator<Item = Option<&'a TreePath>>) {
-        for (kept, path) in self.paths.iter_mut().zip(paths) {
+        let Some(open) = &mut self.0 else { return };
+        for (kept, path) in open.paths.iter_mut().zip(paths) {
             *kept = path.map(|path| path.as_str().into());
         }
     }
 
     /// The same, as the caller wrote them.
-    pub(crate) fn names(&mut self, paths: impl IntoIterator<Item = Option<String>>) {
-        for (kept, path) in self.paths.iter_mut().zip(paths) {
-            *kept = path.map(|path| cut(&path));
+    pub(crate) fn names<P: IntoIterator<Item = Option<String>>>(&mut self, paths: impl FnOnce() -> P) {
+        let Some(open) = &mut self.0 else { return };
+        for (kept, path) in open.paths.iter_mut().zip(paths()) {
+            *kept = path.map(|path| cut(&path).into());
         }
     }
 
     /// Notes how the call ends unless something else is noted.
     pub(crate) fn note(&mut self, outcome: AuditOutcome) {
-        self.outcome = outcome;
+        if let Some(open) = &mut self.0 {
+            open.outcome = outcome;
+        }
+    }
+
+    /// Passes on a permission, and notes one that was not given.
+    pub(crate) fn admitted<T>(&mut self, admitted: Result<T, Denied>) -> Result<T, Denied> {
+        admitted.inspect_err(|denied| self.note(AuditOutcome::Refused(denied.label())))
+    }
+}
+
+impl<T> Audited<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Audited<U> {
+        match self {
+            Self::Tool(name) => Audited::Tool(change(name)),
+            Self::Prompt(name) => Audited::Prompt(change(name)),
+            Self::Resource(uri) => Audited::Resource(change(uri)),
+        }
     }
 }
 
@@ -107,7 +137,7 @@ impl AuditOutcome {
     }
 }
 
-impl Drop for AuditEntry {
+impl Drop for Open {
     fn drop(&mut self) {
         let has_begun = self.origin.as_ref().is_some_and(|origin| origin.has_begun_work());
         let outcome = match self.outcome {
@@ -117,14 +147,21 @@ impl Drop for AuditEntry {
         let (outcome, error) = outcome.words();
         let span = self.origin.as_ref().and_then(|origin| origin.span);
         let [path, to] = &self.paths;
+        let (tool, prompt, resource) = match &self.called {
+            Audited::Tool(name) => (Some(&**name), None, None),
+            Audited::Prompt(name) => (None, Some(&**name), None),
+            Audited::Resource(uri) => (None, None, Some(&**uri)),
+        };
         self.audit.write(&Line {
             timestamp: SystemTime::now(),
-            tool: &self.tool,
+            tool,
+            prompt,
+            resource,
             path: path.as_deref(),
             to: to.as_deref(),
-            principal: &self.principal.subject,
+            principal: cut(&self.principal.subject),
             issuer: &self.principal.issuer,
-            client_id: self.principal.client_id.as_deref(),
+            client_id: self.principal.client_id.as_deref().map(cut),
             client: self.origin.as_ref().and_then(|origin| origin.client.as_deref()),
             outcome,
             error,
@@ -136,9 +173,6 @@ impl Drop for AuditEntry {
     }
 }
 
-fn cut(text: &str) -> Box<str> {
-    match text.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => text[..end].into(),
-        None => text.into(),
-    }
+fn cut(text: &str) -> &str {
+    text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end])
 }

@@ -1,6 +1,8 @@
 //! `pressmark doctor`: tries everything that a server with these settings needs.
 
 mod callers;
+mod certificate;
+mod collector;
 mod files;
 mod front;
 mod listener;
@@ -8,6 +10,7 @@ mod process;
 mod report;
 mod state;
 mod stream;
+mod telemetry;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,9 +26,9 @@ use crate::config::{Config, ConfigError};
 
 /// Check everything that a server with these settings needs, and say how to mend it
 ///
-/// That is the folders, the shared state, the issuer of tokens, and the URL under which
-/// clients reach it, where it must be running. ✓ is right, ✗ is wrong, with what to do below it, – was not looked at. Exits with
-/// 1 when something is wrong. It changes nothing but for a hidden file in each writable folder, which is gone at once.
+/// That is the folders, the shared state, the issuer of tokens, the places of metrics, audit lines and traces, and the URL under
+/// which clients reach it, where it must be running. ✓ is right, ✗ is wrong, with what to do below it, – was not looked at. Exits
+/// with 1 when something is wrong. It changes nothing but for a hidden file in each writable folder, which is gone at once.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     #[command(flatten)]
@@ -89,6 +92,7 @@ async fn examine(config: &Config, token: Option<String>, idle: Duration, balance
     files::examine(config, report).await;
     state::examine(config, report).await;
     callers::examine(config, report).await;
+    telemetry::examine(config, report).await;
     if let Some(front) = Front::new(config, token, report) {
         front.examine(idle, report).await;
     }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use url::Url;
+use url::{Position, Url};
 
 use super::{EXIT_USAGE, settings_sources};
 use crate::config::{ConfigError, Settings, listen_address};
@@ -55,6 +55,7 @@ impl Healthcheck {
                 return ExitCode::from(EXIT_USAGE);
             }
         };
+        let begun = Instant::now();
         let asked = match &probe {
             Probe { url, socket: None } if url.scheme() == "http" => ask(url, self.timeout),
             probe => ask_with_client(probe, self.timeout),
@@ -62,7 +63,18 @@ impl Healthcheck {
         match asked {
             Ok(200) => super::say(&format!("{probe} answers 200")),
             Ok(status) => super::fail(&format!("{probe} answers {status}")),
-            Err(error) => super::fail(&format!("{probe}: {}", reason(&error))),
+            Err(error) => {
+                let left = self.timeout.saturating_sub(begun.elapsed());
+                let reason = if probe.speaks_tls(&error, left) { self.tls_hint().to_owned() } else { reason(&error) };
+                super::fail(&format!("{probe}: {reason}"))
+            }
+        }
+    }
+
+    fn tls_hint(&self) -> &'static str {
+        match self.url {
+            Some(_) => "it speaks TLS there; write https:// in --url",
+            None => "it speaks TLS there; set --tls-cert (PRESSMARK_TLS_CERT) as for the server",
         }
     }
 
@@ -70,6 +82,10 @@ impl Healthcheck {
         if let Some(text) = &self.url {
             let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
             let mut url = url.ok_or_else(|| ConfigError("--url: not an http:// or https:// URL".to_owned()))?;
+            if !url.username().is_empty() || url.password().is_some() {
+                let problem = "--url: neither a user nor a password belongs in it; /healthz and /readyz ask for none";
+                return Err(ConfigError(problem.to_owned()));
+            }
             if url.path() == "/" {
                 url.set_path("/healthz");
             }
@@ -94,11 +110,26 @@ struct Probe {
     socket: Option<PathBuf>,
 }
 
+impl Probe {
+    /// Is TLS understood where plain HTTP failed like this?
+    fn speaks_tls(&self, error: &io::Error, limit: Duration) -> bool {
+        use io::ErrorKind::{ConnectionRefused, TimedOut, WouldBlock};
+        if self.url.scheme() != "http" || matches!(error.kind(), ConnectionRefused | TimedOut | WouldBlock) {
+            return false;
+        }
+        let (mut url, port) = (self.url.clone(), self.url.port_or_known_default());
+        url.set_scheme("https").and_then(|()| url.set_port(port)).is_ok()
+            && ask_with_client(&Self { url, socket: self.socket.clone() }, limit).is_ok()
+    }
+}
+
 impl fmt::Display for Probe {
+    /// Without a query, which could hold a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = &self.url[..Position::AfterPath];
         match &self.socket {
-            Some(path) => write!(f, "{} at unix:{}", self.url, path.display()),
-            None => self.url.fmt(f),
+            Some(path) => write!(f, "{url} at unix:{}", path.display()),
+            None => f.write_str(url),
         }
     }
 }
@@ -118,7 +149,7 @@ fn ask(url: &Url, limit: Duration) -> io::Result<u16> {
     }
     let mut stream = connected?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    let target = &url[Position::BeforePath..Position::AfterQuery];
     stream.set_write_timeout(Some(left()?))?;
     // At once: a peer that answers early and closes must not break off half of a request.
     let request =

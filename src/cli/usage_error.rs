@@ -6,12 +6,17 @@ use std::num::ParseIntError;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::environment;
+
 /// The gist of clap's many lines. A value that came from the environment is blamed on its variable.
 pub(super) fn usage_error(error: &clap::Error, command: &mut Command) -> String {
     command.build();
     if let Some((setting, value)) = text(error, ContextKind::InvalidArg).zip(text(error, ContextKind::InvalidValue)) {
         let is_secret = argument(command, setting).is_some_and(clap::Arg::is_hide_env_values_set);
         let setting = spoken_name(command, setting, value);
+        if value.is_empty() && setting.starts_with(environment::PREFIX) {
+            return environment::empty(&setting);
+        }
         match (error.kind(), error.get(ContextKind::ValidValue)) {
             (ErrorKind::InvalidValue, Some(ContextValue::Strings(valid))) if !valid.is_empty() => {
                 return format!("{setting}: '{value}' is not {}", valid.join(" or "));

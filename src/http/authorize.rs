@@ -8,9 +8,8 @@ use std::task::{Context, Poll};
 use futures_util::future::Either;
 use tower::{Layer, Service};
 
-use crate::auth::{Denied, Principal};
+use crate::auth::Denied;
 use crate::mcp::{Authorized, Features, Filter, McpError, Method, Named, ProtocolVersion, Reference, Request};
-use crate::resources::AuthorizedResource;
 
 /// Turns requests that name things into requests that hold proofs.
 #[derive(Clone)]
@@ -62,7 +61,7 @@ where
 
 fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Authorized>, McpError> {
     let Request { caller, version, method, retry, session } = request;
-    let principal = &caller.principal;
+    let (principal, origin) = (&caller.principal, caller.origin.as_ref());
     let method = match method {
         Method::Discover => Method::Discover,
         Method::Initialize => Method::Initialize,
@@ -72,24 +71,27 @@ fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Aut
         Method::ListResources(cursor) => Method::ListResources(cursor),
         Method::ListTemplates => Method::ListTemplates,
         Method::CallTool(call) => {
-            let origin = caller.origin.as_ref();
             let tool = features.tools.authorize_from(origin, principal, &call.name, call.arguments_json());
             Method::CallTool((tool.map_err(|denied| McpError::refusal(denied, "tool", &call.name))?, call))
         }
         Method::GetPrompt(call) => {
-            let prompt = features.prompts.authorize(principal, &call.name, call.arguments_json());
+            let prompt = features.prompts.authorize_get(origin, principal, &call.name, call.arguments_json());
             Method::GetPrompt((prompt.map_err(|denied| McpError::refusal(denied, "prompt", &call.name))?, call))
         }
-        Method::ReadResource(uri) => Method::ReadResource(resource(features, principal, version, uri)?),
+        Method::ReadResource(uri) => {
+            let authorized = features.resources.authorize_read(origin, principal, &uri);
+            Method::ReadResource(authorized.map_err(|denied| refused(denied, version, uri))?)
+        }
         Method::Complete(Reference::Prompt(call), completing) => {
             let prompt = features.prompts.authorize(principal, &call.name, None);
             let prompt = prompt.map_err(|denied| McpError::refusal(denied, "prompt", &call.name))?;
             Method::Complete(Reference::Prompt((prompt, call)), completing)
         }
         Method::Complete(Reference::Template(uri), completing) => {
-            let template = resource(features, principal, version, uri).map_err(|error| match error {
+            let authorized = features.resources.authorize(principal, &uri);
+            let template = authorized.map_err(|denied| match refused(denied, version, uri) {
                 // Here it is the argument that is wrong, in every revision (server/utilities/completion, "Error Handling").
-                McpError::ResourceNotFound { .. } => McpError::InvalidParams(error.to_string()),
+                error @ McpError::ResourceNotFound { .. } => McpError::InvalidParams(error.to_string()),
                 error => error,
             })?;
             Method::Complete(Reference::Template(template), completing)
@@ -102,22 +104,19 @@ fn authorize(features: &Features, request: Request<Named>) -> Result<Request<Aut
             let updates = updates.into_iter().filter_map(|uri| features.resources.authorize(principal, &uri).ok()).collect();
             Method::Listen(Filter { tools, prompts, resources, updates, tasks })
         }
-        Method::Subscribe(uri) => Method::Subscribe(resource(features, principal, version, uri)?),
+        Method::Subscribe(uri) => {
+            let authorized = features.resources.authorize(principal, &uri);
+            Method::Subscribe(authorized.map_err(|denied| refused(denied, version, uri))?)
+        }
         Method::Unsubscribe(uri) => Method::Unsubscribe(uri),
         Method::SetLogLevel(level) => Method::SetLogLevel(level),
     };
     Ok(Request { caller, version, method, retry, session })
 }
 
-fn resource(
-    features: &Features,
-    principal: &Arc<Principal>,
-    version: ProtocolVersion,
-    uri: String,
-) -> Result<AuthorizedResource, McpError> {
-    match features.resources.authorize(principal, &uri) {
-        Err(Denied::Unknown) => Err(McpError::ResourceNotFound { uri: uri.chars().take(200).collect(), version }),
-        Err(denied) => Err(McpError::refusal(denied, "resource", &uri)),
-        Ok(resource) => Ok(resource),
+fn refused(denied: Denied, version: ProtocolVersion, uri: String) -> McpError {
+    match denied {
+        Denied::Unknown => McpError::ResourceNotFound { uri: uri.chars().take(200).collect(), version },
+        denied => McpError::refusal(denied, "resource", &uri),
     }
 }

@@ -44,7 +44,7 @@ impl Authz {
             "tools/call" => {
                 let mut paths = Vec::new();
                 for argument in self.features.tools.path_arguments(&name) {
-                    paths.extend(decoded(&argument.header_name())?.map(|path| (argument.permission, path)));
+                    paths.extend(decoded(&argument.header_name())?.map(|path| (argument.permission, path.into_owned())));
                 }
                 ("tool", self.features.tools.admit(principal, &name, &paths))
             }

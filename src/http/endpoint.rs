@@ -27,7 +27,7 @@ use super::record::{self, Part, Watch};
 use super::respond::{self, Refusal};
 use super::session::{self, Found};
 use super::shutdown::Shutdown;
-use crate::audit::{AuditEntry, AuditOutcome};
+use crate::audit::{AuditEntry, AuditOutcome, Audited};
 use crate::auth::Principal;
 use crate::mcp::legacy::{Calls, Sessions};
 use crate::mcp::{Dispatch, McpError, Method, RequestId, ResultWriter};
@@ -144,9 +144,14 @@ fn check_rate(endpoint: &Endpoint, principal: &Arc<Principal>, call: &Call) -> R
     let Some(rates) = endpoint.call_rates.as_ref().filter(|_| works) else { return Ok(()) };
     rates.count(principal).map_err(|wait| {
         let error = McpError::TooManyCalls { wait };
-        if let Method::CallTool(tool) = &call.method
-            && let Some(mut entry) = AuditEntry::begin(&endpoint.watch.audit, &tool.name, principal, call.origin.as_ref())
-        {
+        let called = match &call.method {
+            Method::CallTool(call) => Some(Audited::Tool(&*call.name)),
+            Method::GetPrompt(call) => Some(Audited::Prompt(&*call.name)),
+            Method::ReadResource(uri) => Some(Audited::Resource(&**uri)),
+            _ => None,
+        };
+        if let Some(called) = called {
+            let mut entry = AuditEntry::begin(&endpoint.watch.audit, called, principal, call.origin.as_ref());
             entry.note(AuditOutcome::Refused(error.label()));
         }
         Rejection { id: Some(call.id.clone()), modern: call.version.is_modern(), error }

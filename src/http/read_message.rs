@@ -1,6 +1,7 @@
 //! From body and headers to a request: which revision it speaks, and whether the headers say the same as the body
 //! (2026-07-28, basic/transports/streamable-http, "Server Validation"). Nothing after this looks at headers again.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -335,13 +336,14 @@ pub(super) fn header(headers: &HeaderMap, name: impl AsHeaderName + Display + Co
 }
 
 /// Decodes `=?base64?…?=`; any other value stands for itself ("Value Encoding").
-pub(super) fn decode_sentinel(name: &str, value: &str) -> Result<String, McpError> {
+pub(super) fn decode_sentinel<'h>(name: &str, value: &'h str) -> Result<Cow<'h, str>, McpError> {
     let Some(encoded) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) else {
-        return Ok(value.to_owned());
+        return Ok(Cow::Borrowed(value));
     };
     STANDARD
         .decode(encoded)
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
+        .map(Cow::Owned)
         .ok_or_else(|| McpError::HeaderMismatch(format!("{name} is not valid base64 of UTF-8 between =?base64? and ?=")))
 }

@@ -6,8 +6,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::McpError;
 use super::object::Object;
+use super::{McpError, borrowed};
 
 /// One message of a body. Parameters are read as `P`; as they came, unless the reader knows better.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ struct Envelope<'a, P> {
     // A null id is an error and an absent one a notification, so the two must not look the same.
     #[serde(borrow, default, deserialize_with = "present")]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "borrowed::optional")]
     method: Option<Cow<'a, str>>,
     params: Option<P>,
     #[serde(borrow, default, deserialize_with = "present")]

@@ -1,6 +1,7 @@
 //! The protocol, without HTTP: messages, revisions, methods, results. What a request means is decided here; how it came
 //! and what status its answer has is `http`'s business.
 
+mod borrowed;
 mod dispatch;
 mod error;
 mod features;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::borrowed;
 use super::legacy::Session;
 use super::message::is_string_or_integer;
 use super::object::{self, Object};
@@ -168,22 +169,22 @@ pub struct Params<'a> {
     #[serde(rename = "_meta", borrow, default, deserialize_with = "object::optional")]
     pub meta: Option<Meta<'a>>,
     /// `params.name` of tools/call and prompts/get.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "borrowed::optional")]
     pub name: Option<Cow<'a, str>>,
     /// `params.uri` of the methods on resources.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "borrowed::optional")]
     pub uri: Option<Cow<'a, str>>,
     /// `params.taskId` of the methods on tasks.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "borrowed::optional")]
     pub task_id: Option<Cow<'a, str>>,
     /// `params.arguments` of tools/call and prompts/get.
     #[serde(borrow)]
     pub arguments: Option<&'a RawValue>,
     /// `params.cursor` of the lists.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "borrowed::optional")]
     pub cursor: Option<Cow<'a, str>>,
     /// `params.protocolVersion` of initialize.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "borrowed::optional")]
     pub protocol_version: Option<Cow<'a, str>>,
     /// `params.capabilities` of initialize.
     #[serde(borrow)]
@@ -211,7 +212,7 @@ pub struct Params<'a> {
 #[derive(Debug, Default, Deserialize)]
 pub struct Meta<'a> {
     /// The revision of a modern request.
-    #[serde(rename = "io.modelcontextprotocol/protocolVersion", borrow)]
+    #[serde(rename = "io.modelcontextprotocol/protocolVersion", borrow, default, deserialize_with = "borrowed::optional")]
     pub protocol_version: Option<Cow<'a, str>>,
     /// What the client can do.
     #[serde(rename = "io.modelcontextprotocol/clientCapabilities", borrow)]
@@ -223,10 +224,10 @@ pub struct Meta<'a> {
     #[serde(rename = "progressToken", borrow)]
     pub progress_token: Option<&'a RawValue>,
     /// The caller's span (W3C Trace Context).
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "borrowed::optional")]
     pub traceparent: Option<Cow<'a, str>>,
     /// What tracing systems tell each other beside.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "borrowed::optional")]
     pub tracestate: Option<Cow<'a, str>>,
 }
 

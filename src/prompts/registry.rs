@@ -8,15 +8,18 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Prompt, PromptOutput, PromptSpec};
+use crate::audit::{Audit, AuditEntry, AuditOutcome, Audited};
 use crate::auth::{Denied, Principal};
 use crate::call::{
-    CallContext, Caller, Completing, Completion, Lanes, Round, RoundFuture, ToolError, ToolErrorKind, Workplace, input_schema_of,
+    CallContext, Caller, Completing, Completion, Lanes, Origin, Round, RoundFuture, ToolError, ToolErrorKind, Workplace,
+    input_schema_of,
 };
 use crate::tools::json_len;
 
 /// The prompts of a server, in the order in which they are listed.
 pub struct PromptRegistry {
     prompts: Vec<Registered>,
+    audit: Audit,
     workplace: Workplace,
 }
 
@@ -53,6 +56,7 @@ pub struct AuthorizedPrompt {
     arguments: Result<PromptArguments, ToolError>,
     principal: Arc<Principal>,
     workplace: Workplace,
+    entry: AuditEntry,
 }
 
 /// The arguments of a prompt: strings by name.
@@ -84,7 +88,13 @@ impl PromptRegistry {
     /// A registry without prompts. `max_result_bytes` and `timeout` hold for every prompt.
     #[must_use]
     pub fn new(lanes: Arc<Lanes>, max_result_bytes: usize, timeout: Duration) -> Self {
-        Self { prompts: Vec::new(), workplace: Workplace { lanes, max_result_bytes, timeout } }
+        Self { prompts: Vec::new(), audit: Audit::to_log(), workplace: Workplace { lanes, max_result_bytes, timeout } }
+    }
+
+    /// Leaves a line for each prompt that is asked for there.
+    #[must_use]
+    pub fn with_audit(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// Adds a prompt at the end of the list.
@@ -130,7 +140,22 @@ impl PromptRegistry {
             arguments: read_arguments(arguments),
             principal: Arc::clone(principal),
             workplace: self.workplace.clone(),
+            entry: AuditEntry::none(),
         })
+    }
+
+    /// The same for `prompts/get` that comes from there, as the audit log tells.
+    pub(crate) fn authorize_get(
+        &self,
+        origin: Option<&Arc<Origin>>,
+        principal: &Arc<Principal>,
+        name: &str,
+        arguments: Option<&str>,
+    ) -> Result<AuthorizedPrompt, Denied> {
+        let mut entry = AuditEntry::begin(&self.audit, Audited::Prompt(name), principal, origin);
+        entry.names(|| [read_arguments(arguments).ok().and_then(|mut arguments| arguments.remove("path"))]);
+        let authorized = entry.admitted(self.authorize(principal, name, arguments))?;
+        Ok(AuthorizedPrompt { entry, ..authorized })
     }
 
     fn find(&self, name: &str) -> Option<&Registered> {
@@ -146,10 +171,12 @@ impl AuthorizedPrompt {
     }
 
     /// Runs one round of `prompts/get`. Dropping the future cancels the work.
-    pub async fn get(self, caller: Caller) -> Round<PromptOutput> {
+    pub async fn get(mut self, caller: Caller) -> Round<PromptOutput> {
+        let mut entry = std::mem::replace(&mut self.entry, AuditEntry::none());
+        entry.note(AuditOutcome::Cancelled);
         let (prompt, max_result_bytes) = (Arc::clone(&self.prompt), self.workplace.max_result_bytes);
         let arguments = self.arguments.clone();
-        self.round(caller, move |cx| {
+        let get = self.round(caller, move |cx| {
             Box::pin(async move {
                 let output = prompt.get(cx, arguments?).await?;
                 let bytes = json_len(&output);
@@ -161,8 +188,10 @@ impl AuthorizedPrompt {
                 }
                 Ok(output)
             })
-        })
-        .await
+        });
+        let round = get.await;
+        entry.note(AuditOutcome::of(&round, |_| None));
+        round
     }
 
     /// Suggests values for an argument.

@@ -6,14 +6,17 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 
 use super::{ResourcePage, ResourceProvider, ResourceTemplate, ResourceWatch, ResourcesSpec};
+use crate::audit::{Audit, AuditEntry, AuditOutcome, Audited};
 use crate::auth::{Denied, Principal};
 use crate::call::{
-    CallContext, Caller, Completing, Completion, Lanes, ResourceContents, Round, RoundFuture, ToolError, ToolErrorKind, Workplace,
+    CallContext, Caller, Completing, Completion, Lanes, Origin, ResourceContents, Round, RoundFuture, ToolError, ToolErrorKind,
+    Workplace,
 };
 
 /// The resources of a server, by provider.
 pub struct ResourceRegistry {
     providers: Vec<Registered>,
+    audit: Audit,
     workplace: Workplace,
 }
 
@@ -29,6 +32,7 @@ pub struct AuthorizedResource {
     provider: Arc<dyn ErasedProvider>,
     principal: Arc<Principal>,
     workplace: Workplace,
+    entry: AuditEntry,
 }
 
 trait ErasedProvider: Send + Sync {
@@ -70,7 +74,13 @@ impl ResourceRegistry {
     /// A registry without resources. `timeout` holds for every call; `max_result_bytes` is the size of a page of a list.
     #[must_use]
     pub fn new(lanes: Arc<Lanes>, max_result_bytes: usize, timeout: Duration) -> Self {
-        Self { providers: Vec::new(), workplace: Workplace { lanes, max_result_bytes, timeout } }
+        Self { providers: Vec::new(), audit: Audit::to_log(), workplace: Workplace { lanes, max_result_bytes, timeout } }
+    }
+
+    /// Leaves a line for each resource that is read there.
+    #[must_use]
+    pub fn with_audit(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// Adds a provider; its resources are listed after those of the providers before it.
@@ -144,6 +154,18 @@ impl ResourceRegistry {
         Ok(self.proof(registered, principal, uri.to_owned()))
     }
 
+    /// The same for `resources/read` that comes from there, as the audit log tells.
+    pub(crate) fn authorize_read(
+        &self,
+        origin: Option<&Arc<Origin>>,
+        principal: &Arc<Principal>,
+        uri: &str,
+    ) -> Result<AuthorizedResource, Denied> {
+        let mut entry = AuditEntry::begin(&self.audit, Audited::Resource(uri), principal, origin);
+        let authorized = entry.admitted(self.authorize(principal, uri))?;
+        Ok(AuthorizedResource { entry, ..authorized })
+    }
+
     /// The providers whose resources this caller may use, with their places.
     fn visible(&self, principal: &Principal) -> impl Iterator<Item = (usize, &Registered)> {
         self.providers.iter().enumerate().filter(|(_, registered)| principal.holds_all(registered.spec.scopes))
@@ -156,6 +178,7 @@ impl ResourceRegistry {
             provider: Arc::clone(&registered.provider),
             principal: Arc::clone(principal),
             workplace: self.workplace.clone(),
+            entry: AuditEntry::none(),
         }
     }
 
@@ -185,9 +208,13 @@ impl AuthorizedResource {
     }
 
     /// Runs one round of `resources/read`. Dropping the future cancels the work.
-    pub async fn read(self, caller: Caller) -> Round<Vec<ResourceContents>> {
+    pub async fn read(mut self, caller: Caller) -> Round<Vec<ResourceContents>> {
+        let mut entry = std::mem::replace(&mut self.entry, AuditEntry::none());
+        entry.note(AuditOutcome::Cancelled);
         let (provider, uri) = (Arc::clone(&self.provider), self.uri.clone());
-        self.round(caller, move |cx| Box::pin(async move { provider.read(cx, &uri).await })).await
+        let round = self.round(caller, move |cx| Box::pin(async move { provider.read(cx, &uri).await })).await;
+        entry.note(AuditOutcome::of(&round, |_| None));
+        round
     }
 
     /// Suggests values for a variable of the template.

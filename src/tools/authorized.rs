@@ -19,8 +19,7 @@ pub struct AuthorizedTool {
     pub(super) call: PreparedCall,
     pub(super) principal: Arc<Principal>,
     pub(super) workplace: Workplace,
-    /// None when nobody wants to know.
-    pub(super) entry: Option<Box<AuditEntry>>,
+    pub(super) entry: AuditEntry,
 }
 
 /// Decoded arguments waiting for a context, or why they could not be decoded.
@@ -51,14 +50,14 @@ impl AuthorizedTool {
         let round = match call {
             Ok(call) => {
                 let workplace = workplace.clone();
-                note(&mut entry, AuditOutcome::Cancelled);
+                entry.note(AuditOutcome::Cancelled);
                 workplace.round(Arc::clone(&principal), caller, spec.lane, spec.name, move |cx| call.before_task(cx)).await
             }
             Err(error) => Round::Done(Err(error)),
         };
         // It is over already, or becomes a task, unless that is given up.
         let over = AuditOutcome::of(&round, |_| None);
-        note(&mut entry, if over == AuditOutcome::Ok { AuditOutcome::Refused("not_run") } else { over });
+        entry.note(if over == AuditOutcome::Ok { AuditOutcome::Refused("not_run") } else { over });
         round.map(|call| Self { spec, call: Ok(call), principal, workplace, entry })
     }
 
@@ -75,22 +74,16 @@ impl AuthorizedTool {
         let call = match self.call {
             Ok(call) => call,
             Err(error) => {
-                note(&mut entry, AuditOutcome::ToolError(error.kind().as_str()));
+                entry.note(AuditOutcome::ToolError(error.kind().as_str()));
                 return Either::Right(ready(Round::Done(Err(error))));
             }
         };
-        note(&mut entry, AuditOutcome::Cancelled);
+        entry.note(AuditOutcome::Cancelled);
         let workplace = Workplace { timeout, ..self.workplace };
         let round = workplace.round(self.principal, caller, self.spec.lane, self.spec.name, move |cx| call.run(cx));
         Either::Left(round.map(move |round| {
-            note(&mut entry, AuditOutcome::of(&round, |result| Some(result.error?.as_str())));
+            entry.note(AuditOutcome::of(&round, |result| Some(result.error?.as_str())));
             round
         }))
-    }
-}
-
-fn note(entry: &mut Option<Box<AuditEntry>>, outcome: AuditOutcome) {
-    if let Some(entry) = entry {
-        entry.note(outcome);
     }
 }

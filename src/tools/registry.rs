@@ -8,7 +8,7 @@ use super::header_param::header_params;
 use super::path_arguments::{PathArgument, annotate, named_paths};
 use super::schema::{input_schema, output_schema};
 use super::{Effect, HeaderParam, HeaderParams, Tool, ToolOutput, ToolResult, ToolSpec};
-use crate::audit::{Audit, AuditEntry, AuditOutcome};
+use crate::audit::{Audit, AuditEntry, Audited};
 use crate::auth::{Denied, Permission, Principal, Scope};
 use crate::call::{CallContext, Content, Lanes, Origin, RoundFuture, ToolError, ToolErrorKind, Workplace};
 use crate::path::TreePath;
@@ -45,7 +45,7 @@ trait ErasedTool: Send + Sync {
         self: Arc<Self>,
         principal: &Principal,
         arguments: Option<&str>,
-        entry: Option<&mut AuditEntry>,
+        entry: &mut AuditEntry,
     ) -> Result<PreparedCall, String>;
 }
 
@@ -72,20 +72,16 @@ impl<T: Tool> ErasedTool for T {
         self: Arc<Self>,
         principal: &Principal,
         arguments: Option<&str>,
-        entry: Option<&mut AuditEntry>,
+        entry: &mut AuditEntry,
     ) -> Result<PreparedCall, String> {
         let args = match decode::<T>(arguments) {
             Ok(args) => args,
             Err(error) => {
-                if let Some(entry) = entry {
-                    entry.names(named_paths(T::PATHS, arguments));
-                }
+                entry.names(|| named_paths(T::PATHS, arguments));
                 return Ok(Err(error));
             }
         };
-        if let Some(entry) = entry {
-            entry.touches(T::touches(&args).map(|touched| touched.map(|(_, path)| path)));
-        }
+        entry.touches(T::touches(&args).map(|touched| touched.map(|(_, path)| path)));
         for (permission, path) in T::touches(&args).into_iter().flatten() {
             if !principal.scopes.admits(permission, path) {
                 return Err(uncovered(permission, path));
@@ -211,12 +207,9 @@ impl ToolRegistry {
         name: &str,
         arguments: Option<&str>,
     ) -> Result<AuthorizedTool, Denied> {
-        let mut entry = AuditEntry::begin(&self.audit, name, principal, origin);
-        let admitted = self.prepare(principal, name, arguments, entry.as_deref_mut());
-        if let (Err(denied), Some(entry)) = (&admitted, &mut entry) {
-            entry.note(AuditOutcome::Refused(denied.label()));
-        }
-        let (spec, call) = admitted?;
+        let mut entry = AuditEntry::begin(&self.audit, Audited::Tool(name), principal, origin);
+        let prepared = self.prepare(principal, name, arguments, &mut entry);
+        let (spec, call) = entry.admitted(prepared)?;
         Ok(AuthorizedTool { spec, call, principal: Arc::clone(principal), workplace: self.workplace.clone(), entry })
     }
 
@@ -225,14 +218,12 @@ impl ToolRegistry {
         principal: &Principal,
         name: &str,
         arguments: Option<&str>,
-        mut entry: Option<&mut AuditEntry>,
+        entry: &mut AuditEntry,
     ) -> Result<(&'static ToolSpec, PreparedCall), Denied> {
         let registered = self.find(name).ok_or(Denied::Unknown)?;
         let spec = registered.description.spec;
         if let Err(denied) = principal.must_hold(spec.scopes, name) {
-            if let Some(entry) = &mut entry {
-                entry.names(named_paths(registered.paths, arguments));
-            }
+            entry.names(|| named_paths(registered.paths, arguments));
             return Err(denied);
         }
         let insufficient = |message| Denied::InsufficientScope { needed: spec.scopes.to_vec(), message };

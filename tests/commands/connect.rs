@@ -111,6 +111,24 @@ fn every_client_is_told_in_its_own_form() {
     assert!(!home.path(".cursor").exists(), "printing writes nothing");
 }
 
+/// The client may be started elsewhere, so that it is a note and no error.
+#[test]
+fn a_variable_that_is_not_set_here_is_told() {
+    let home = Home::new();
+    for client in ["claude-code", "cursor", "codex"] {
+        let said = |value: Option<&str>| {
+            let environment: Vec<_> = value.map(|value| ("TOKEN_OF_A_CLIENT", value)).into_iter().collect();
+            let said = home.connect_in(&[client, "--token-env", "TOKEN_OF_A_CLIENT"], &environment);
+            assert!(said.code == Some(0) && said.stdout.contains("TOKEN_OF_A_CLIENT"), "{said:?}");
+            said.stderr
+        };
+        let needed = "note: the client reads the token from $TOKEN_OF_A_CLIENT: set it where the client is started";
+        assert!(said(None).contains(&format!("{needed}; here the variable is not set\n")), "{client}: {}", said(None));
+        assert!(said(Some("")).contains(&format!("{needed}; here it is empty\n")), "{client}: {}", said(Some("")));
+        assert!(said(Some("pm_abc")).contains(&format!("{needed}\n")), "{client}: {}", said(Some("pm_abc")));
+    }
+}
+
 #[test]
 fn a_key_from_a_file_is_written_where_a_client_wants_it() {
     let home = Home::new();

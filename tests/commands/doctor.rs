@@ -17,14 +17,18 @@ const TOKEN: &str = "a-secret-token-for-tests";
 
 /// What the doctor says, check by check.
 pub(super) struct Report {
-    said: Said,
+    pub(super) said: Said,
     checks: Vec<Value>,
 }
 
 impl Report {
     pub(super) fn of(arguments: &[&str]) -> Self {
+        Self::in_environment(arguments, &[])
+    }
+
+    pub(super) fn in_environment(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let short: &[&str] = if arguments.contains(&"--idle") { &[] } else { &["--idle", "500ms"] };
-        let said = run(&[&["doctor", "--json"][..], short, arguments].concat());
+        let said = run_in(&[&["doctor", "--json"][..], short, arguments].concat(), environment);
         let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"));
         let checks = report["checks"].as_array().expect("checks").clone();
         let wrong = checks.iter().any(|check| check["status"] == "wrong");

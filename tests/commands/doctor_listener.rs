@@ -5,6 +5,8 @@ use super::support::certificate::Authority;
 use super::support::server::Pressmark;
 use super::{folder, text};
 
+const TOKEN: &str = "a-secret-token-for-tests";
+
 #[test]
 fn keep_alive_has_to_be_longer_than_the_balancers() {
     let folder = folder();
@@ -45,7 +47,7 @@ fn servers_with_tls_and_on_unix_sockets_are_reached() {
     authority.openssl(&[&["x509", "-in", "server.crt", "-signkey", "server.key", "-days", "365", "-out", "server.crt"]]);
     let folder = folder();
     let options = authority.options("server");
-    let mut arguments = vec![text(folder.path()), "--dev-token", "a-secret-token-for-tests"];
+    let mut arguments = vec![text(folder.path()), "--dev-token", TOKEN];
     let listen = format!("unix:{}/pressmark.sock", authority.folder().display());
     let by_path = Pressmark::start_at(&listen, &arguments);
     let report = Report::of(&[&arguments[..], &["--listen", &listen]].concat());
@@ -63,4 +65,29 @@ fn servers_with_tls_and_on_unix_sockets_are_reached() {
     // A server that speaks TLS only is no answer to who asks in plain HTTP.
     let plain = Report::of(&[&arguments[..3], &["--listen", &address, "--idle", "100ms"]].concat());
     assert!(plain.with("right").iter().all(|found| !found.contains("is Pressmark")));
+}
+
+#[test]
+fn certificates_that_clients_would_refuse_are_told_in_words() {
+    let authority = Authority::new();
+    authority.issue("server");
+    authority.openssl(&[
+        &["req", "-x509", "-CA", "authority.crt", "-CAkey", "authority.key", "-nodes", "-days", "2", "-subj", "/CN=other"],
+        &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "other.key", "-out", "other.crt"],
+        &["-addext", "subjectAltName=DNS:mcp.example.com", "-addext", "basicConstraints=critical,CA:FALSE"],
+    ]);
+    let (folder, root) = (folder(), authority.root());
+    let report = |certificate: &str, environment: &[(&str, &str)]| {
+        let options = authority.options(certificate);
+        let mut arguments = vec![text(folder.path()), "--dev-token", TOKEN];
+        arguments.extend(options.iter().map(String::as_str));
+        let server = Pressmark::start(&arguments);
+        Report::in_environment(&[text(folder.path()), "--dev-token", TOKEN, "--public-url", &server.url()], environment)
+    };
+    let trusted = [("SSL_CERT_FILE", text(&root))];
+    let unknown = "its certificate is not trusted by this machine: no authority that is known here has signed it";
+    report("server", &[]).only_wrong(unknown, "SSL_CERT_FILE");
+    report("server", &trusted).is_right("answers, and is Pressmark");
+    report("other", &trusted).only_wrong("certificate not valid for name", "use the name that is in it");
+    report("authority", &[]).only_wrong("it is self-made, and that of an authority", "CA:FALSE");
 }

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::support::certificate::Authority;
 use super::support::process::{Process, accepts, free_port, wait_until};
 use super::support::server::Pressmark;
 use super::{folder, run, run_in, text};
@@ -71,13 +72,40 @@ fn a_server_that_is_not_alive_is_one_line_and_exit_code_1() {
 fn wrong_settings_are_told_apart() {
     for (arguments, told) in [
         (["--url", "localhost:8080"], "--url: not an http:// or https:// URL"),
+        (["--url", "http://user:hunter2@localhost/"], "--url: neither a user nor a password belongs in it"),
+        (["--url", "https://hunter2@localhost:8443/healthz"], "--url: neither a user nor a password belongs in it"),
         (["--timeout", "0s"], "--timeout: '0s': write it like 500ms"),
         (["--listen", "8080"], "--listen: '8080': write it like 127.0.0.1:8080"),
         (["--config", "/no/such/file.toml"], "--config /no/such/file.toml"),
     ] {
         let said = run(&["healthcheck", arguments[0], arguments[1]]);
         assert_eq!((said.code, said.stderr.lines().count()), (Some(2), 1), "{said:?}");
-        assert!(said.stderr.contains(told), "{told}: {said:?}");
+        assert!(said.stderr.contains(told) && !said.stderr.contains("hunter2"), "{told}: {said:?}");
+    }
+    let query = run(&["healthcheck", "--url", &format!("http://127.0.0.1:{}/healthz?key=hunter2", free_port())]);
+    assert_eq!(query.code, Some(1), "{query:?}");
+    assert!(query.stderr.contains("/healthz: nothing listens there") && !query.stderr.contains("hunter2"), "{query:?}");
+}
+
+#[test]
+fn a_server_that_speaks_tls_is_told_from_one_that_is_not_alive() {
+    let (authority, folder) = (Authority::new(), folder());
+    authority.issue("server");
+    let options = authority.options("server");
+    let mut arguments = vec![text(folder.path())];
+    arguments.extend(options.iter().map(String::as_str));
+    let path = format!("unix:{}/pressmark.sock", authority.folder().display());
+    let (by_port, _by_path) = (Pressmark::start(&arguments), Pressmark::start_at(&path, &arguments));
+    let address = format!("127.0.0.1:{}", by_port.port());
+    let plain = format!("http://{address}/readyz");
+    for (asked, told) in [
+        (["--listen", &address], "set --tls-cert (PRESSMARK_TLS_CERT)"),
+        (["--listen", &path], "set --tls-cert (PRESSMARK_TLS_CERT)"),
+        (["--url", &plain], "write https:// in --url"),
+    ] {
+        let said = run(&["healthcheck", "--timeout", "20s", asked[0], asked[1]]);
+        assert_eq!((said.code, said.stdout.as_str(), said.stderr.lines().count()), (Some(1), "", 1), "{said:?}");
+        assert!(said.stderr.contains("it speaks TLS there") && said.stderr.contains(told), "{told}: {said:?}");
     }
 }
 

@@ -3,6 +3,8 @@
 mod connect;
 mod doctor;
 mod doctor_listener;
+mod doctor_telemetry;
+mod environment;
 mod front;
 mod healthcheck;
 mod issuer;

@@ -1,4 +1,5 @@
-//! The audit log: every call of a tool is one line that says who, what, where and how it ended, and no line says more.
+//! The audit log: every call of a tool, a prompt or a resource is one line that says who, what, where and how it ended, and no
+//! line says more.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -67,9 +68,9 @@ async fn each_call_is_one_line_whatever_becomes_of_it() {
     client.call_tool("made_up", json!({"path": "/hello.txt"})).await;
     let state = json!({"name": "delete_file", "arguments": {"path": "/full"}, "requestState": "forged"});
     client.request("tools/call", state).await;
-    // What calls no tool has no line; neither has a call that nobody could read.
+    // What calls nothing has no line; neither has a call that nobody could read.
     client.request("tools/list", json!({})).await;
-    client.request("resources/read", json!({"uri": "file:///hello.txt"})).await;
+    client.request("resources/list", json!({})).await;
     client.request("tools/call", json!({"arguments": {}})).await;
     McpClient::modern(&server.url(), Some("wrong")).call_tool("read_file", json!({"path": "/hello.txt"})).await;
     let lines = wait_for("each call has its line", 9, || logged(&server));
@@ -132,6 +133,51 @@ async fn who_lacks_a_scope_is_named_with_what_was_asked() {
 }
 
 #[tokio::test]
+async fn reads_of_resources_and_prompts_are_lines_too() {
+    let (folder, keys) = (folder(), tempfile::tempdir().expect("a folder"));
+    let keys = keys.path().join("keys.toml");
+    let keys = keys.to_str().expect("UTF-8");
+    let key = |name: &str, scope: &str| {
+        let output = run_pressmark(&["keys", "new", "--api-keys", keys, "--name", name, "--scope", scope]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
+    };
+    let (reader, writer) = (key("reader", "files:read:/hello.txt"), key("writer", "files:write"));
+    let server = Pressmark::start(&[path(&folder), "--api-keys", keys, "--log-format", "json"]);
+    let client = McpClient::modern(&server.url(), Some(&reader));
+    client.request("resources/read", json!({"uri": "file:///hello.txt"})).await;
+    client.request("resources/read", json!({"uri": "file:///none.txt"})).await;
+    client.request("resources/read", json!({"uri": "made-up://hello"})).await;
+    client
+        .request("prompts/get", json!({"name": "answer_from_files", "arguments": {"path": "/hello.txt", "question": CONTENT}}))
+        .await;
+    client.request("prompts/get", json!({"name": "made_up"})).await;
+    let stranger = McpClient::modern(&server.url(), Some(&writer));
+    assert_eq!(stranger.request("resources/read", json!({"uri": "file:///hello.txt"})).await.status, 403);
+    let asked = json!({"name": "summarize_folder", "arguments": {"path": "/", "focus": CONTENT}});
+    assert_eq!(stranger.request("prompts/get", asked).await.status, 403);
+    let lines = wait_for("each has its line", 7, || logged(&server));
+    let told = |line: &Value| {
+        ["resource", "prompt", "path", "outcome", "error"].map(|name| line[name].as_str().unwrap_or("-").to_owned())
+    };
+    let wanted = [
+        ["file:///hello.txt", "-", "-", "ok", "-"],
+        ["file:///none.txt", "-", "-", "tool_error", "not_found"],
+        ["made-up://hello", "-", "-", "refused", "unknown"],
+        ["-", "answer_from_files", "/hello.txt", "ok", "-"],
+        ["-", "made_up", "-", "refused", "unknown"],
+        ["file:///hello.txt", "-", "-", "refused", "insufficient_scope"],
+        ["-", "summarize_folder", "/", "refused", "insufficient_scope"],
+    ];
+    for (line, wanted) in lines.iter().zip(wanted) {
+        assert_eq!(told(line), wanted, "{lines:#?}");
+        assert!(line.get("tool").is_none() && line["duration_ms"].is_f64() && line["client"] == "127.0.0.1", "{line}");
+    }
+    assert_eq!((&lines[0]["principal"], &lines[5]["principal"]), (&json!("reader"), &json!("writer")));
+    assert!(!server.stderr().contains(CONTENT));
+}
+
+#[tokio::test]
 async fn batches_and_sessions_leave_a_line_for_each_call() {
     let folder = folder();
     std::fs::create_dir(folder.path().join("full")).expect("a folder");
@@ -168,10 +214,13 @@ async fn calls_beyond_the_rate_are_told_as_well() {
     for _ in 0..8 {
         refused += usize::from(client.call_tool("list_directory", json!({})).await.status == 429);
     }
-    assert!(refused > 0, "the rate is not kept");
-    let lines = wait_for("a line for each call", 8, || logged(&server));
+    let uri = "file:///hello.txt";
+    let read = client.request("resources/read", json!({"uri": uri})).await.status;
+    assert!(refused > 0 && read == 429, "the rate is not kept");
+    let lines = wait_for("a line for each call", 9, || logged(&server));
     let told = lines.iter().filter(|line| words(line) == ["list_directory", "-", "refused", "too_many_calls"]).count();
     assert_eq!(told, refused, "{lines:#?}");
+    assert_eq!((&lines[8]["resource"], &lines[8]["error"]), (&json!(uri), &json!("too_many_calls")));
     assert!(lines.iter().all(|line| line["client"] == "127.0.0.1"), "{lines:#?}");
 }
 

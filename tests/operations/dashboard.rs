@@ -5,8 +5,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::collector::Collector;
 use super::prometheus::Prometheus;
 use super::promql::{self, Checked, Labels};
+use super::support::certificate::Authority;
 use super::support::client::McpClient;
 use super::support::issuer::{AUDIENCE, Issuer};
 use super::support::process::free_port;
@@ -15,31 +17,41 @@ use super::support::server::Pressmark;
 use super::support::tokens::{P256, jwks};
 use super::{folder, path};
 
-/// A server on which everything that is counted has happened at least once.
+/// A server with everything turned on that is measured, on which everything that is counted has happened at least once.
 struct World {
     address: String,
     _server: Pressmark,
     _folder: tempfile::TempDir,
     _issuer: Issuer,
+    _authority: Authority,
+    _collector: Collector,
 }
 
 impl World {
     async fn start() -> Self {
         let (folder, issuer, mut redis) = (folder(), Issuer::start(jwks(&[&P256])).await, RedisServer::start());
+        let (authority, collector) = (Authority::new(), Collector::start().await);
+        authority.issue("server");
+        collector.refuse();
         std::fs::write(folder.path().join("long.txt"), "a line of text\n".repeat(20_000)).expect("a file can be written");
         let (address, keys) = (format!("127.0.0.1:{}", free_port()), format!("{}/keys", issuer.url));
         let identity = ["--jwt-issuer", &issuer.url, "--jwks-url", &keys, "--jwt-audience", AUDIENCE];
         let others = ["--state", &redis.url(), "--metrics-listen", &address];
-        let server = Pressmark::start(&[&[path(&folder)], &identity[..], &others].concat());
-        let client = McpClient::modern(&server.url(), Some(&P256.sign(&issuer.claims())));
+        // Lines are lost, since every write to this device fails, and spans are dropped.
+        let lossy = ["--audit-log", "/dev/full", "--otlp-endpoint", &collector.url];
+        let tls = authority.options("server");
+        let tls = tls.each_ref().map(String::as_str);
+        let server = Pressmark::start(&[&[path(&folder)], &identity[..], &others, &lossy, &tls].concat());
+        let client_with = |token: &str| McpClient::modern(&server.url(), Some(token)).trusting(&authority.root());
+        let client = client_with(&P256.sign(&issuer.claims()));
         let first = client.call_tool("read_file", json!({"path": "/long.txt"})).await;
         let cursor = first.structured()["next_cursor"].as_str().expect("there is more").to_owned();
         assert!(!client.call_tool("search_text", json!({"pattern": "hello"})).await.is_tool_error());
         assert!(client.call_tool("read_file", json!({"path": "/none.txt"})).await.is_tool_error());
-        assert_eq!(McpClient::modern(&server.url(), Some("a-wrong-one")).request("tools/list", json!({})).await.status, 401);
+        assert_eq!(client_with("a-wrong-one").request("tools/list", json!({})).await.status, 401);
         redis.stop();
         assert!(client.call_tool("read_file", json!({"cursor": cursor})).await.is_tool_error());
-        Self { address, _server: server, _folder: folder, _issuer: issuer }
+        Self { address, _server: server, _folder: folder, _issuer: issuer, _authority: authority, _collector: collector }
     }
 
     async fn exported(&self) -> String {

@@ -9,6 +9,7 @@ use url::Url;
 use super::credential::Credential;
 use super::{json_merge, toml_merge};
 use crate::auth::is_loopback;
+use crate::cli::token;
 use crate::config::ConfigError;
 
 /// An MCP client whose configuration is known.
@@ -108,7 +109,10 @@ impl Entry {
             Client::Codex => {
                 let (variable, token) = match credential {
                     Credential::Own => (None, None),
-                    Credential::Variable(variable) => (Some(variable.clone()), None),
+                    Credential::Variable(variable) => {
+                        notes.push(told_at_start(variable));
+                        (Some(variable.clone()), None)
+                    }
                     Credential::Token(token) => (None, Some(token.clone())),
                 };
                 Form::Toml { url: text, variable, token }
@@ -165,12 +169,18 @@ fn header(credential: &Credential, open: &str, notes: &mut Vec<String>) -> Optio
     let value = match credential {
         Credential::Own => return None,
         Credential::Variable(variable) => {
-            notes.push(format!("the client reads the token from ${variable}: set it where the client is started"));
+            notes.push(told_at_start(variable));
             format!("{open}{variable}}}")
         }
         Credential::Token(token) => token.clone(),
     };
     Some(Headers { authorization: format!("Bearer {value}") })
+}
+
+/// Here the variable may well be missing: it is the client that needs it.
+fn told_at_start(variable: &str) -> String {
+    let here = token::from_variable(variable).err().map(|problem| format!("; here {problem}")).unwrap_or_default();
+    format!("the client reads the token from ${variable}: set it where the client is started{here}")
 }
 
 /// Claude Desktop starts local programs and hands them nothing of its own environment. The header's value stands in a variable

@@ -7,6 +7,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use serde_json::Value;
 use url::{Position, Url};
 
+use super::certificate;
 use super::report::Report;
 use super::stream::Stream;
 use crate::auth::is_loopback;
@@ -95,7 +96,9 @@ impl<'a> Front<'a> {
             }
             Err(error) => {
                 let fix = "see that the name leads to the balancer, its certificate is good, and the server runs; or change --public-url";
-                report.wrong(format!("{endpoint}: {}", cause(&error)), fix);
+                let reason = cause(&error);
+                let (found, fix) = certificate::refused(&reason).unwrap_or((reason, fix));
+                report.wrong(format!("{endpoint}: {found}"), fix);
                 return Reached::No;
             }
         };

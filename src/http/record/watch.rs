@@ -16,7 +16,7 @@ use crate::traces::{Place, RemoteSpan, Traces};
 pub struct Watch {
     /// None when there are no traces.
     pub traces: Option<Traces>,
-    /// Told of the calls of tools by the tools themselves.
+    /// Told of calls where they get their permission.
     pub audit: Audit,
 }
 
