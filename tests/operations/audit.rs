@@ -142,7 +142,7 @@ async fn reads_of_resources_and_prompts_are_lines_too() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
     };
-    let (reader, writer) = (key("reader", "files:read:/hello.txt"), key("writer", "files:write"));
+    let (reader, cleaner) = (key("reader", "files:read:/hello.txt"), key("cleaner", "files:delete"));
     let server = Pressmark::start(&[path(&folder), "--api-keys", keys, "--log-format", "json"]);
     let client = McpClient::modern(&server.url(), Some(&reader));
     client.request("resources/read", json!({"uri": "file:///hello.txt"})).await;
@@ -152,7 +152,7 @@ async fn reads_of_resources_and_prompts_are_lines_too() {
         .request("prompts/get", json!({"name": "answer_from_files", "arguments": {"path": "/hello.txt", "question": CONTENT}}))
         .await;
     client.request("prompts/get", json!({"name": "made_up"})).await;
-    let stranger = McpClient::modern(&server.url(), Some(&writer));
+    let stranger = McpClient::modern(&server.url(), Some(&cleaner));
     assert_eq!(stranger.request("resources/read", json!({"uri": "file:///hello.txt"})).await.status, 403);
     let asked = json!({"name": "summarize_folder", "arguments": {"path": "/", "focus": CONTENT}});
     assert_eq!(stranger.request("prompts/get", asked).await.status, 403);
@@ -173,7 +173,7 @@ async fn reads_of_resources_and_prompts_are_lines_too() {
         assert_eq!(told(line), wanted, "{lines:#?}");
         assert!(line.get("tool").is_none() && line["duration_ms"].is_f64() && line["client"] == "127.0.0.1", "{line}");
     }
-    assert_eq!((&lines[0]["principal"], &lines[5]["principal"]), (&json!("reader"), &json!("writer")));
+    assert_eq!((&lines[0]["principal"], &lines[5]["principal"]), (&json!("reader"), &json!("cleaner")));
     assert!(!server.stderr().contains(CONTENT));
 }
 
