@@ -1,6 +1,7 @@
 //! Work on many threads whose results come out in the order of their inputs.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::ops::ControlFlow;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
@@ -21,15 +22,8 @@ pub fn in_order<I, T, F>(
 {
     let work = Work {
         inputs: Mutex::new(Inputs { next, taken: 0 }),
-        results: Mutex::new(Results {
-            consume,
-            early: BTreeMap::new(),
-            turn: 0,
-            ahead: 0,
-            blocked: 0,
-            ended: false,
-            broken: false,
-        }),
+        results: Mutex::new(Results { early: BTreeMap::new(), turn: 0, ahead: 0, blocked: 0, is_consuming: false, ended: false }),
+        consume: Mutex::new(consume),
         room: Condvar::new(),
         read_ahead: read_ahead.max(1),
     };
@@ -46,11 +40,18 @@ pub fn in_order<I, T, F>(
     });
 }
 
+/// A thread that takes several inputs at once asks for the lock less often, and what one input costs more than the next evens
+/// out, so that threads seldom wait for each other. At the start it takes one: what is taken may not be needed.
+const MOST_AT_ONCE: usize = 16;
+const TURNS_FOR_ONE_MORE: usize = 16;
+
 /// What the threads share. Whoever finishes the result whose turn it is hands it on, and those that waited for it: no
-/// thread is woken for a result.
+/// thread is woken for a result, and none waits while another hands results on.
 struct Work<N, C, T> {
     inputs: Mutex<Inputs<N>>,
-    results: Mutex<Results<C, T>>,
+    results: Mutex<Results<T>>,
+    /// Locked by the thread that is consuming; `results` are not, meanwhile.
+    consume: Mutex<C>,
     room: Condvar,
     read_ahead: usize,
 }
@@ -60,31 +61,31 @@ struct Inputs<N> {
     taken: usize,
 }
 
-struct Results<C, T> {
-    consume: C,
-    /// Results whose turn has not come.
-    early: BTreeMap<usize, T>,
+struct Results<T> {
+    /// Results whose turn has not come, by the number of the first.
+    early: BTreeMap<usize, Vec<T>>,
     turn: usize,
     /// How many inputs have been taken whose results have not been handed on.
     ahead: usize,
     /// How many threads wait for room.
     blocked: usize,
+    /// Is a thread handing results on?
+    is_consuming: bool,
     /// Is nothing more to be taken?
     ended: bool,
-    /// Is nothing more to be handed on?
-    broken: bool,
 }
 
 impl<I, T, N: FnMut() -> Option<I>, C: FnMut(T) -> ControlFlow<()>> Work<N, C, T> {
     fn run(&self, mut work: impl FnMut(I) -> T) {
         let _end = EndOnDrop(self);
-        while let Some((index, input)) = self.take() {
-            self.hand_on(index, work(input));
+        while let Some((first, inputs)) = self.take() {
+            self.hand_on(first, inputs.into_iter().map(&mut work).collect());
         }
     }
 
-    /// The next input and its number. A poisoned lock means that another thread has panicked: nothing more is to be done.
-    fn take(&self) -> Option<(usize, I)> {
+    /// The next inputs and the number of the first. A poisoned lock means that another thread has panicked: nothing more is to
+    /// be done.
+    fn take(&self) -> Option<(usize, Vec<I>)> {
         let mut results = self.results.lock().ok()?;
         while !results.ended && results.ahead >= self.read_ahead {
             results.blocked += 1;
@@ -94,29 +95,53 @@ impl<I, T, N: FnMut() -> Option<I>, C: FnMut(T) -> ControlFlow<()>> Work<N, C, T
         if results.ended {
             return None;
         }
-        results.ahead += 1;
+        let at_once = (1 + results.turn / TURNS_FOR_ONE_MORE).min(MOST_AT_ONCE).min(self.read_ahead - results.ahead);
+        results.ahead += at_once;
         drop(results);
         let mut inputs = self.inputs.lock().ok()?;
-        let index = inputs.taken;
-        inputs.taken += 1;
-        Some((index, (inputs.next)()?))
+        let first = inputs.taken;
+        let taken: Vec<_> = iter::from_fn(&mut inputs.next).take(at_once).collect();
+        inputs.taken += taken.len();
+        drop(inputs);
+        if taken.len() < at_once {
+            self.results.lock().ok()?.ended = true;
+        }
+        (!taken.is_empty()).then_some((first, taken))
     }
 
-    fn hand_on(&self, index: usize, result: T) {
+    fn hand_on(&self, first: usize, done: Vec<T>) {
         let Ok(mut results) = self.results.lock() else { return };
-        let results = &mut *results;
-        results.early.insert(index, result);
-        while !results.broken
-            && let Some(result) = results.early.remove(&results.turn)
-        {
-            results.turn += 1;
-            results.ahead -= 1;
-            results.broken = (results.consume)(result).is_break();
+        results.early.insert(first, done);
+        if results.is_consuming {
+            return;
         }
-        results.ended |= results.broken;
-        if results.blocked > 0 {
-            self.room.notify_all();
+        while let Some(done) = results.next() {
+            let Ok(mut consume) = self.consume.lock() else { return };
+            results.is_consuming = true;
+            drop(results);
+            let handed_on = done.len();
+            let is_broken = done.into_iter().any(|result| consume(result).is_break());
+            let Ok(after) = self.results.lock() else { return };
+            results = after;
+            results.ahead -= handed_on;
+            results.ended |= is_broken;
+            if results.blocked > 0 {
+                self.room.notify_all();
+            }
+            // Nothing more is handed on, by nobody: it stays said that somebody does.
+            if is_broken {
+                return;
+            }
+            results.is_consuming = false;
         }
+    }
+}
+
+impl<T> Results<T> {
+    fn next(&mut self) -> Option<Vec<T>> {
+        let next = self.early.remove(&self.turn)?;
+        self.turn += next.len();
+        Some(next)
     }
 }
 

@@ -12,6 +12,8 @@ use tokio::net::UnixStream;
 use super::connection::Connection;
 use super::support::certificate::Authority;
 use super::support::client::McpClient;
+use super::support::nginx::Nginx;
+use super::support::process::wait_until;
 use super::support::server::{Pressmark, run_pressmark};
 use super::{TOKEN, ping};
 
@@ -61,6 +63,32 @@ async fn a_socket_comes_and_goes_with_its_server() {
     server.terminate();
     assert!(server.wait(Duration::from_secs(10)).success());
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn nginx_as_it_is_shipped_passes_calls_and_streams_on() {
+    let (folder, sockets) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    fs::write(folder.path().join("hello.txt"), "hello\n").expect("written");
+    let path = sockets.path().join("pressmark.sock");
+    let arguments = [text(folder.path()), "--dev-token", TOKEN, "--trusted-proxies", "unix", "--log-format", "json"];
+    let server = Pressmark::start_at(&format!("unix:{}", path.display()), &arguments);
+    let nginx = Nginx::start_before(&path);
+    let client = McpClient::modern(&nginx.url(), Some(TOKEN));
+    let filter = json!({"notifications": {"resourceSubscriptions": ["file:///hello.txt"]}});
+    let mut changes = client.open("subscriptions/listen", filter).await;
+    assert_eq!(changes.next().await.expect("an acknowledgment")["method"], "notifications/subscriptions/acknowledged");
+    assert_eq!(client.call_tool("read_file", json!({"path": "/hello.txt"})).await.content(0), "hello\n");
+    assert!(
+        !client
+            .call_tool("write_file", json!({"path": "/hello.txt", "content": "changed", "overwrite": true}))
+            .await
+            .is_tool_error()
+    );
+    assert_eq!(changes.next().await.expect("a change")["method"], "notifications/resources/updated");
+    wait_until(Duration::from_secs(10), "the calls are logged", || server.stderr().contains("\"tool\":\"write_file\""));
+    let log = server.stderr();
+    let asked = log.lines().filter(|line| line.contains("\"tool\":\"read_file\""));
+    assert!(asked.clone().count() > 0 && asked.clone().all(|line| line.contains("\"client\":\"127.0.0.1\"")), "{log}");
 }
 
 #[test]

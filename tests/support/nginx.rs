@@ -36,13 +36,23 @@ impl Nginx {
 
     /// Balances as this site says.
     pub fn start_at(site: &Site<'_>) -> Self {
+        Self::start_with(&replica_lines(site.replicas, None), site)
+    }
+
+    /// Passes everything on to the replica at this Unix socket, without limits.
+    pub fn start_before(socket: &Path) -> Self {
+        let line = format!("server unix:{} max_fails=0;\n", socket.display());
+        Self::start_with(&line, &Site { replicas: &[], limits: false, server: "" })
+    }
+
+    fn start_with(replicas: &str, site: &Site<'_>) -> Self {
         let port = free_port();
         let directory = tempfile::tempdir().expect("a temporary folder");
         copy_configuration(directory.path());
         let write = |name: &str, text: &str| {
             std::fs::write(directory.path().join("site").join(name), text).expect("a configuration can be written");
         };
-        write("replicas.conf", &replica_lines(site.replicas, None));
+        write("replicas.conf", replicas);
         write("server.conf", &format!("listen 127.0.0.1:{port};\n{}", site.server));
         let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};\n"));
         write("http.conf", &format!("access_log access.log pressmark;\n{}", folders.concat()));

@@ -1,6 +1,7 @@
 //! The search for one page: a walk that gives files in order, threads that search them, a page that takes the results.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Query;
@@ -39,6 +40,9 @@ impl Search {
         let matcher = pattern.compile().map_err(|error| ToolError::invalid_argument("pattern", error))?;
         let mode = self.query.mode();
         let limits = SearchLimits { matches: *limit, bytes: self.budget.left(), line_bytes: self.line_bytes };
+        // What is searched ahead of its turn must not hold up a page that is full: it may be a large file.
+        let over = AtomicBool::new(false);
+        let stop: Stop<'_> = &|| over.load(Ordering::Relaxed) || stop();
         let mut inputs = Inputs::new(&self.view, &self.query, self.from, stop)?;
         let worker = || {
             let mut search = FileSearch::new(matcher.clone(), mode, limits, stop);
@@ -47,7 +51,7 @@ impl Search {
         let mut page = SearchPage::new(mode, *limit, self.budget);
         let mut report = Report::new(self.reports);
         let mut changed = None;
-        let consume = |done: Done| {
+        let mut add = |done: Done| {
             report.one_done();
             match done {
                 Done::Searched(file) => page.add(file)?,
@@ -63,6 +67,11 @@ impl Search {
             }
             page.end();
             ControlFlow::Break(())
+        };
+        let consume = |done: Done| {
+            let goes_on = add(done);
+            over.store(goes_on.is_break(), Ordering::Relaxed);
+            goes_on
         };
         in_order(self.threads, READ_AHEAD, || inputs.next(), worker, consume);
         match changed {
