@@ -164,8 +164,8 @@ pub struct Settings {
     #[arg(long, env = "PRESSMARK_LOG_FORMAT", value_name = "FORMAT", help_heading = "Logs and traces")]
     pub log_format: Option<LogFormat>,
 
-    /// Append a line of JSON for each call of a tool (who, tool, paths, outcome; never content) to this file, which may be
-    /// moved away at any time [default: among the log lines, as pressmark::audit]
+    /// Append a line of JSON for each call of a tool, a prompt or a resource (who, what, paths, outcome; never content) to this
+    /// file, which may be moved away at any time [default: among the log lines, as pressmark::audit]
     #[arg(long, env = "PRESSMARK_AUDIT_LOG", value_name = "FILE", help_heading = "Logs and traces")]
     pub audit_log: Option<PathBuf>,
 

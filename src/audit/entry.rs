@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use super::{Audit, Line};
 use crate::auth::{Denied, Principal};
-use crate::call::{Origin, Round, ToolError};
+use crate::call::{Origin, Round, ToolError, plain_uri};
 use crate::path::TreePath;
 
 /// What is told of names and paths that nobody has looked at, in characters.
@@ -57,7 +57,7 @@ impl AuditEntry {
         Self(audit.is_on().then(|| {
             Box::new(Open {
                 audit: audit.clone(),
-                called: called.map(|name| cut(name).into()),
+                called: called.plain(),
                 principal: Arc::clone(principal),
                 origin: origin.cloned(),
                 paths: [None, None],
@@ -77,7 +77,7 @@ impl AuditEntry {
     pub(crate) fn touches<'a>(&mut self, paths: impl IntoIterator<Item = Option<&'a TreePath>>) {
         let Some(open) = &mut self.0 else { return };
         for (kept, path) in open.paths.iter_mut().zip(paths) {
-            *kept = path.map(|path| path.as_str().into());
+            *kept = path.map(|path| printable(path.as_str()));
         }
     }
 
@@ -85,7 +85,7 @@ impl AuditEntry {
     pub(crate) fn names<P: IntoIterator<Item = Option<String>>>(&mut self, paths: impl FnOnce() -> P) {
         let Some(open) = &mut self.0 else { return };
         for (kept, path) in open.paths.iter_mut().zip(paths()) {
-            *kept = path.map(|path| cut(&path).into());
+            *kept = path.map(|path| printable(cut(&path)));
         }
     }
 
@@ -102,12 +102,12 @@ impl AuditEntry {
     }
 }
 
-impl<T> Audited<T> {
-    fn map<U>(self, change: impl FnOnce(T) -> U) -> Audited<U> {
+impl Audited<&str> {
+    fn plain(self) -> Audited<Box<str>> {
         match self {
-            Self::Tool(name) => Audited::Tool(change(name)),
-            Self::Prompt(name) => Audited::Prompt(change(name)),
-            Self::Resource(uri) => Audited::Resource(change(uri)),
+            Self::Tool(name) => Audited::Tool(printable(cut(name))),
+            Self::Prompt(name) => Audited::Prompt(printable(cut(name))),
+            Self::Resource(uri) => Audited::Resource(printable(&plain_uri(uri))),
         }
     }
 }
@@ -171,6 +171,20 @@ impl Drop for Open {
             span_id: span.map(|span| span.span_id().to_string()),
         });
     }
+}
+
+/// Writes out what some readers take for the end of a line, or for an order to the terminal or to turn text around: JSON lets
+/// these stand.
+fn printable(text: &str) -> Box<str> {
+    let disturbs = |char: char| matches!(char, '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(disturbs) {
+        return text.into();
+    }
+    let mut printable = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        if disturbs(char) { printable.extend(char.escape_unicode()) } else { printable.push(char) }
+    }
+    printable.into()
 }
 
 fn cut(text: &str) -> &str {

@@ -82,7 +82,7 @@ pub fn serve(with: impl FnOnce(App) -> App) -> ExitCode {
 
 /// The command line of this process, or how to end when it is not one to go on with.
 fn parse<C: Parser>() -> Result<C, ExitCode> {
-    read::<C>().map_err(|error| {
+    C::try_parse().map_err(|error| {
         if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             complain(&usage_error(&error, &mut C::command()));
             return ExitCode::from(EXIT_USAGE);
@@ -90,11 +90,6 @@ fn parse<C: Parser>() -> Result<C, ExitCode> {
         let _ = error.print();
         ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 })
     })
-}
-
-fn read<C: Parser>() -> Result<C, clap::Error> {
-    let mut matches = environment::without_empty(C::command()).try_get_matches()?;
-    C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut C::command()))
 }
 
 /// What a command was asked for, on stdout.

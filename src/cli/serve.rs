@@ -38,6 +38,9 @@ impl Serve {
             }
         };
         telemetry::init(config.log_format);
+        if let Some(problem) = telemetry::unheard() {
+            super::complain(&problem);
+        }
         for problem in unknown {
             tracing::warn!("{problem}");
         }

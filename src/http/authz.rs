@@ -17,6 +17,7 @@ use super::authenticate::Authenticated;
 use super::challenge::Challenge;
 use super::read_message::{METHOD, Rejection, decode_sentinel, header};
 use super::{record, respond};
+use crate::audit::{Audit, AuditEntry, AuditOutcome, Audited};
 use crate::auth::{Denied, Principal};
 use crate::mcp::{Features, McpError};
 use crate::metrics::Requests;
@@ -27,12 +28,14 @@ pub struct Authz {
     features: Arc<Features>,
     challenge: Arc<Challenge>,
     requests: Arc<Requests>,
+    audit: Audit,
 }
 
 impl Authz {
-    /// Decides for calls of these features, with the challenges that the endpoint gives.
-    pub(super) fn new(features: Arc<Features>, challenge: Arc<Challenge>, requests: Arc<Requests>) -> Self {
-        Self { features, challenge, requests }
+    /// Decides for calls of these features, with the challenges that the endpoint gives. What is refused leaves its line in the
+    /// audit log here: the server is not asked.
+    pub(super) fn new(features: Arc<Features>, challenge: Arc<Challenge>, requests: Arc<Requests>, audit: Audit) -> Self {
+        Self { features, challenge, requests, audit }
     }
 
     /// The handshake revisions say in the body what is called: there only the server can tell. So can it of what does not
@@ -40,22 +43,30 @@ impl Authz {
     fn decide(&self, principal: &Arc<Principal>, headers: &HeaderMap) -> Result<(), McpError> {
         let decoded = |label: &str| header(headers, label)?.map(|value| decode_sentinel(label, value)).transpose();
         let (Some(method), Some(name)) = (header(headers, &METHOD)?, decoded("Mcp-Name")?) else { return Ok(()) };
-        let (kind, denied) = match method {
+        let mut paths = Vec::new();
+        let (kind, called, decided) = match method {
             "tools/call" => {
-                let mut paths = Vec::new();
                 for argument in self.features.tools.path_arguments(&name) {
                     paths.extend(decoded(&argument.header_name())?.map(|path| (argument.permission, path.into_owned())));
                 }
-                ("tool", self.features.tools.admit(principal, &name, &paths))
+                ("tool", Audited::Tool(&*name), self.features.tools.admit(principal, &name, &paths))
             }
-            "prompts/get" => ("prompt", self.features.prompts.authorize(principal, &name, None).map(|_| ())),
-            "resources/read" => ("resource", self.features.resources.authorize(principal, &name).map(|_| ())),
+            "prompts/get" => {
+                ("prompt", Audited::Prompt(&*name), self.features.prompts.authorize(principal, &name, None).map(drop))
+            }
+            "resources/read" => {
+                ("resource", Audited::Resource(&*name), self.features.resources.authorize(principal, &name).map(drop))
+            }
             _ => return Ok(()),
         };
-        match denied {
-            Err(Denied::Unknown) | Ok(()) => Ok(()),
-            Err(denied) => Err(McpError::refusal(denied, kind, &name)),
-        }
+        let denied = match decided {
+            Err(Denied::Unknown) | Ok(()) => return Ok(()),
+            Err(denied) => denied,
+        };
+        let mut entry = AuditEntry::begin(&self.audit, called, principal, None);
+        entry.names(|| paths.into_iter().map(|(_, path)| Some(path)));
+        entry.note(AuditOutcome::Refused(denied.label()));
+        Err(McpError::refusal(denied, kind, &name))
     }
 }
 

@@ -96,7 +96,7 @@ pub fn router(features: Arc<Features>, options: HttpOptions) -> Server {
         Calls::new(sessions.clone(), Arc::clone(&features), Arc::clone(&writer), BoxCloneSyncService::new(service.clone()));
     let challenge = Arc::new(Challenge::new(&options.resource));
     let authenticate = AuthenticateLayer::new(options.authenticator, &options.resource, options.metrics.auth_failures());
-    let authz = Authz::new(features, Arc::clone(&challenge), Arc::clone(&requests));
+    let authz = Authz::new(features, Arc::clone(&challenge), Arc::clone(&requests), watch.audit.clone());
     let authz = authenticate.for_gateways().layer(authz);
     let mcp = ServiceBuilder::new().layer(OriginLayer::new(options.origins, &header_params)).layer(authenticate).service(
         Mcp::new(Endpoint {

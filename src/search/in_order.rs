@@ -1,10 +1,10 @@
 //! Work on many threads whose results come out in the order of their inputs.
 
 use std::collections::BTreeMap;
-use std::iter;
 use std::ops::ControlFlow;
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::thread;
+use std::time::{Duration, Instant};
+use std::{iter, mem, thread};
 
 /// Takes inputs from `next`, works on them on `threads` threads, the calling one among them, and hands the results to
 /// `consume` in the order of the inputs. `worker` makes what one thread works with. At most `read_ahead` inputs are taken
@@ -22,7 +22,15 @@ pub fn in_order<I, T, F>(
 {
     let work = Work {
         inputs: Mutex::new(Inputs { next, taken: 0 }),
-        results: Mutex::new(Results { early: BTreeMap::new(), turn: 0, ahead: 0, blocked: 0, is_consuming: false, ended: false }),
+        results: Mutex::new(Results {
+            early: BTreeMap::new(),
+            turn: 0,
+            ahead: 0,
+            blocked: 0,
+            is_consuming: false,
+            ended: false,
+            broken: false,
+        }),
         consume: Mutex::new(consume),
         room: Condvar::new(),
         read_ahead: read_ahead.max(1),
@@ -40,10 +48,10 @@ pub fn in_order<I, T, F>(
     });
 }
 
-/// A thread that takes several inputs at once asks for the lock less often, and what one input costs more than the next evens
-/// out, so that threads seldom wait for each other. At the start it takes one: what is taken may not be needed.
+/// A thread whose inputs cost little takes several at once: it asks for the lock less often, and seldom waits for another.
 const MOST_AT_ONCE: usize = 16;
-const TURNS_FOR_ONE_MORE: usize = 16;
+/// What several inputs may cost together. A result waits no longer for those after it.
+const SHORT: Duration = Duration::from_micros(500);
 
 /// What the threads share. Whoever finishes the result whose turn it is hands it on, and those that waited for it: no
 /// thread is woken for a result, and none waits while another hands results on.
@@ -73,19 +81,36 @@ struct Results<T> {
     is_consuming: bool,
     /// Is nothing more to be taken?
     ended: bool,
+    /// Is nothing more to be handed on?
+    broken: bool,
 }
 
 impl<I, T, N: FnMut() -> Option<I>, C: FnMut(T) -> ControlFlow<()>> Work<N, C, T> {
     fn run(&self, mut work: impl FnMut(I) -> T) {
         let _end = EndOnDrop(self);
-        while let Some((first, inputs)) = self.take() {
-            self.hand_on(first, inputs.into_iter().map(&mut work).collect());
+        let mut at_once = 1;
+        while let Some((mut first, inputs)) = self.take(at_once) {
+            let (mut done, mut begun) = (Vec::with_capacity(inputs.len()), Instant::now());
+            at_once = (2 * at_once).min(MOST_AT_ONCE);
+            for input in inputs {
+                done.push(work(input));
+                if begun.elapsed() > SHORT {
+                    let next = first + done.len();
+                    if self.hand_on(first, mem::take(&mut done)).is_break() {
+                        return;
+                    }
+                    (at_once, first, begun) = (1, next, Instant::now());
+                }
+            }
+            if self.hand_on(first, done).is_break() {
+                return;
+            }
         }
     }
 
-    /// The next inputs and the number of the first. A poisoned lock means that another thread has panicked: nothing more is to
-    /// be done.
-    fn take(&self) -> Option<(usize, Vec<I>)> {
+    /// So many inputs, or fewer, and the number of the first. A poisoned lock means that another thread has panicked: nothing
+    /// more is to be done.
+    fn take(&self, at_once: usize) -> Option<(usize, Vec<I>)> {
         let mut results = self.results.lock().ok()?;
         while !results.ended && results.ahead >= self.read_ahead {
             results.blocked += 1;
@@ -95,7 +120,7 @@ impl<I, T, N: FnMut() -> Option<I>, C: FnMut(T) -> ControlFlow<()>> Work<N, C, T
         if results.ended {
             return None;
         }
-        let at_once = (1 + results.turn / TURNS_FOR_ONE_MORE).min(MOST_AT_ONCE).min(self.read_ahead - results.ahead);
+        let at_once = at_once.min(self.read_ahead - results.ahead);
         results.ahead += at_once;
         drop(results);
         let mut inputs = self.inputs.lock().ok()?;
@@ -109,31 +134,33 @@ impl<I, T, N: FnMut() -> Option<I>, C: FnMut(T) -> ControlFlow<()>> Work<N, C, T
         (!taken.is_empty()).then_some((first, taken))
     }
 
-    fn hand_on(&self, first: usize, done: Vec<T>) {
-        let Ok(mut results) = self.results.lock() else { return };
-        results.early.insert(first, done);
-        if results.is_consuming {
-            return;
+    /// Breaks when nothing more is wanted.
+    fn hand_on(&self, first: usize, done: Vec<T>) -> ControlFlow<()> {
+        const OVER: ControlFlow<()> = ControlFlow::Break(());
+        let Ok(mut results) = self.results.lock() else { return OVER };
+        if !done.is_empty() {
+            results.early.insert(first, done);
         }
-        while let Some(done) = results.next() {
-            let Ok(mut consume) = self.consume.lock() else { return };
+        while !results.is_consuming
+            && !results.broken
+            && let Some(done) = results.next()
+        {
+            let Ok(mut consume) = self.consume.lock() else { return OVER };
             results.is_consuming = true;
             drop(results);
             let handed_on = done.len();
             let is_broken = done.into_iter().any(|result| consume(result).is_break());
-            let Ok(after) = self.results.lock() else { return };
+            let Ok(after) = self.results.lock() else { return OVER };
             results = after;
+            results.is_consuming = false;
             results.ahead -= handed_on;
+            results.broken = is_broken;
             results.ended |= is_broken;
             if results.blocked > 0 {
                 self.room.notify_all();
             }
-            // Nothing more is handed on, by nobody: it stays said that somebody does.
-            if is_broken {
-                return;
-            }
-            results.is_consuming = false;
         }
+        if results.broken { OVER } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -159,7 +186,6 @@ impl<N, C, T> Drop for EndOnDrop<'_, N, C, T> {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use super::*;
 
@@ -204,6 +230,38 @@ mod tests {
         );
         let taken = taken.into_inner();
         assert!((20..=30).contains(&taken), "{taken}");
+    }
+
+    /// After many that cost nothing, several are taken at once: those that cost much are handed on one by one all the same, and
+    /// are not all one thread's.
+    #[test]
+    fn inputs_that_cost_much_do_not_wait_for_each_other() {
+        const CHEAP: usize = 2_000;
+        for threads in [1, 4] {
+            let (worked, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let mut next = 0;
+            let work = |n: usize| {
+                if n >= CHEAP {
+                    thread::sleep(Duration::from_millis(20));
+                    worked.fetch_add(1, Ordering::Relaxed);
+                }
+                n
+            };
+            let consume = |n: usize| {
+                if n < CHEAP {
+                    return ControlFlow::Continue(());
+                }
+                most.fetch_max(worked.load(Ordering::Relaxed), Ordering::Relaxed);
+                ControlFlow::Break(())
+            };
+            let inputs = || {
+                next += 1;
+                Some(next - 1)
+            };
+            in_order(threads, 128, inputs, || work, consume);
+            assert!((1..=3 * threads).contains(&most.into_inner()), "{threads} threads");
+            assert!(worked.into_inner() <= 6 * threads, "{threads} threads");
+        }
     }
 
     #[test]

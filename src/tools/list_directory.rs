@@ -127,8 +127,10 @@ impl Tool for ListDirectory {
             })
             .await?;
         let Listed { entries, text, next, problems } = listed;
+        let sees_all = cx.principal().scopes.covers_all_below(Permission::Read, &query.path);
         let next_cursor = pages.next(query, next).await?;
-        let text = page_text(text, "(the folder is empty)", &problems, next_cursor.as_deref());
+        let empty = if sees_all { "(the folder is empty)" } else { "(nothing here that your access covers)" };
+        let text = page_text(text, empty, &problems, next_cursor.as_deref());
         Ok(ToolOutput::text(text, EntryPage { entries, next_cursor }))
     }
 }

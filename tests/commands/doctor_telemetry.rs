@@ -77,7 +77,7 @@ fn a_collector_is_asked_to_take_nothing() {
         report
     };
     let key = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20hunter2");
-    let taken = format!("the collector at {url}/v1/traces takes traces");
+    let taken = format!("the collector at {url} takes traces");
     report(&["--otlp-endpoint", &url], &[key]).is_right(&taken);
     report(&[], &[key, ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str())]).is_right(&taken);
     report(&["--otlp-endpoint", &url], &[]).only_wrong("answers 401", "OTEL_EXPORTER_OTLP_HEADERS");

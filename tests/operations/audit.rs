@@ -178,6 +178,25 @@ async fn reads_of_resources_and_prompts_are_lines_too() {
 }
 
 #[tokio::test]
+async fn what_a_gateway_refuses_has_its_line_too() {
+    let (folder, keys) = (folder(), tempfile::tempdir().expect("a folder"));
+    let keys = keys.path().join("keys.toml");
+    let keys = keys.to_str().expect("UTF-8");
+    let output = run_pressmark(&["keys", "new", "--api-keys", keys, "--name", "reader", "--scope", "files:read"]);
+    let key = String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned();
+    let server = Pressmark::start(&[path(&folder), "--api-keys", keys, "--path-headers", "--log-format", "json"]);
+    let ask = async |tool: &str| {
+        let request = reqwest::Client::new().get(format!("{}/authz", server.url())).bearer_auth(&key);
+        let request = request.header("mcp-protocol-version", "2026-07-28").header("mcp-method", "tools/call");
+        request.header("mcp-name", tool).header("mcp-param-path", "/hello.txt").send().await.expect("an answer").status()
+    };
+    assert_eq!((ask("read_file").await.as_u16(), ask("write_file").await.as_u16()), (200, 403));
+    let lines = wait_for("what was refused", 1, || logged(&server));
+    assert_eq!(words(&lines[0]), ["write_file", "/hello.txt", "refused", "insufficient_scope"]);
+    assert_eq!(lines[0]["principal"], "reader");
+}
+
+#[tokio::test]
 async fn batches_and_sessions_leave_a_line_for_each_call() {
     let folder = folder();
     std::fs::create_dir(folder.path().join("full")).expect("a folder");
@@ -246,7 +265,14 @@ async fn a_line_stays_one_line() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let server = Pressmark::start(&[path(&folder), "--no-auth", "--audit-log", file.path().to_str().expect("UTF-8")]);
     McpClient::modern(&server.url(), None).call_tool("read_file", json!({"path": evil})).await;
-    assert_eq!(wait_for("the call", 1, || kept(file.path()))[0]["path"], evil);
+    let written_out = evil.replace('\u{2028}', "\\u{2028}");
+    assert_eq!(wait_for("the call", 1, || kept(file.path()))[0]["path"], written_out);
+    McpClient::modern(&server.url(), None)
+        .request("resources/read", json!({"uri": format!("https://user:hunter2@example.com{evil}\u{9b}31m?key=hunter2#hunter2")}))
+        .await;
+    let resource = format!("https://example.com{written_out}\\u{{9b}}31m");
+    assert_eq!(wait_for("the read", 2, || kept(file.path()))[1]["resource"], resource);
+    assert!(!server.stderr().contains("hunter2"), "{}", server.stderr());
 }
 
 #[tokio::test]

@@ -159,6 +159,22 @@ async fn probes_that_succeed_are_logged_for_those_who_ask() {
     assert_eq!((&line["level"], &line["outcome"]), (&json!("DEBUG"), &json!("ok")));
 }
 
+#[test]
+fn a_filter_that_hides_everything_by_mistake_is_told() {
+    let folder = folder();
+    for (filter, told) in [
+        ("inof", "RUST_LOG=inof shows no line of this server; the levels are error"),
+        ("foo=bar=baz", "RUST_LOG is not understood, and not followed"),
+        ("warn", ""),
+        ("off", ""),
+        ("hyper=debug,pressmark=error", ""),
+    ] {
+        let server = Pressmark::start_with_environment(&[path(&folder), "--dev-token", TOKEN], &[("RUST_LOG", filter)]);
+        let said = server.stderr();
+        assert!(said.contains(told) && (said.contains("RUST_LOG") != told.is_empty()), "{filter}: {said}");
+    }
+}
+
 #[tokio::test]
 async fn with_json_logs_the_banner_is_one_of_them() {
     let folder = folder();

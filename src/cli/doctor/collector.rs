@@ -18,24 +18,25 @@ const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_
 
 /// Sends it no spans, which it takes as it would take some (OTLP/HTTP: an empty request succeeds).
 pub(super) async fn examine(settings: &TraceSettings, report: &mut Report) {
-    let (option, url) = (settings.option(), settings.url());
-    let status = match export_nothing(url).await {
+    // Some have a token in the path of their URL.
+    let (option, place) = (settings.option(), settings.url().origin().ascii_serialization());
+    let status = match export_nothing(settings.url()).await {
         Ok(status) => status,
         Err(error) => {
             let reason = cause(&error);
             let (found, fix) = certificate::refused(&reason).unwrap_or((reason, SEE_COLLECTOR));
-            return report.wrong(format!("{option}: {url}: {found}"), fix);
+            return report.wrong(format!("{option}: {place}: {found}"), fix);
         }
     };
     if status.is_success() {
-        return report.right(format!("the collector at {url} takes traces"));
+        return report.right(format!("the collector at {place} takes traces"));
     }
     let fix = match status.as_u16() {
         400 => "see the collector's log; one that speaks TLS wants https:// in its URL",
         401 | 403 => "give credentials that it accepts in OTEL_EXPORTER_OTLP_HEADERS, such as authorization=Bearer%20TOKEN",
         _ => SEE_COLLECTOR,
     };
-    report.wrong(format!("{option}: {url} answers {status}"), fix);
+    report.wrong(format!("{option}: {place} answers {status}"), fix);
 }
 
 async fn export_nothing(url: &Url) -> reqwest::Result<StatusCode> {

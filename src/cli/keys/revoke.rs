@@ -25,7 +25,7 @@ impl Revoke {
     pub(super) fn run(self) -> ExitCode {
         match revoke_key(&self.file.path, &self.name) {
             Ok(()) => {
-                cli::complain(&format!("the key `{}` is not good any more", self.name));
+                cli::complain(&format!("the key `{}` is not good any more; servers that run see it within seconds", self.name));
                 ExitCode::SUCCESS
             }
             Err(error) => self.file.failed(&error),
