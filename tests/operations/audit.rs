@@ -267,9 +267,10 @@ async fn a_line_stays_one_line() {
     McpClient::modern(&server.url(), None).call_tool("read_file", json!({"path": evil})).await;
     let written_out = evil.replace('\u{2028}', "\\u{2028}");
     assert_eq!(wait_for("the call", 1, || kept(file.path()))[0]["path"], written_out);
-    McpClient::modern(&server.url(), None)
-        .request("resources/read", json!({"uri": format!("https://user:hunter2@example.com{evil}\u{9b}31m?key=hunter2#hunter2")}))
-        .await;
+    // In this revision the URI stands in no header.
+    let legacy = McpClient::legacy(&server.url(), None, LEGACY).await;
+    let uri = format!("https://user:hunter2@example.com{evil}\u{9b}31m?key=hunter2#hunter2");
+    legacy.request("resources/read", json!({"uri": uri})).await;
     let resource = format!("https://example.com{written_out}\\u{{9b}}31m");
     assert_eq!(wait_for("the read", 2, || kept(file.path()))[1]["resource"], resource);
     assert!(!server.stderr().contains("hunter2"), "{}", server.stderr());
