@@ -41,8 +41,9 @@ def goals(figures):
     yield "start to first answer", 30, idle.get("start_ms"), "{:.1f} ms"
     yield "binary, stripped", 25, idle.get("binary_mib"), "{:.1f} MiB"
     for case in ("trivial", "page"):
-        costs = [found[case]["cpu"] for found in figures.get("replicas", {}).values() if case in found]
-        yield f"1 to 4 replicas: CPU of `{case}`, most beside least", 1.1, max(costs) / min(costs) if costs else None, "{:.2f} ×"
+        for shared, load in ("", "the same load for each"), (", shared", "the same for all"):
+            costs = [found[case + shared]["cpu"] for found in figures.get("replicas", {}).values() if case + shared in found]
+            yield f"1 to 4 replicas, {load}: CPU of `{case}`, most beside one", 1.1, max(costs) / costs[0] if costs else None, "{:.2f} ×"
     costs = [place["cpu"] for size in figures.get("positions", {}).values() for place in size.values()]
     yield "page by size and place: CPU, most beside least", 1.1, max(costs) / min(costs) if costs else None, "{:.2f} ×"
 
