@@ -17,8 +17,7 @@ use crate::telemetry;
 const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// Each option can also be set in the environment (PRESSMARK_ and the option in capitals) or under the same name in the
-/// configuration file; an option beats the environment, and the environment beats the file. An empty variable counts as not set;
-/// where less would be protected then, it is an error.
+/// configuration file; an option beats the environment, and the environment beats the file.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     #[command(flatten)]

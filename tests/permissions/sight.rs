@@ -43,6 +43,19 @@ async fn pages(client: &McpClient, tool: &str, mut arguments: Value) -> Vec<Stri
     }
 }
 
+/// A scope on a folder without `/**` is one on the folder alone: that it holds nothing would not be true.
+#[tokio::test]
+async fn a_folder_of_which_nothing_may_be_seen_is_not_called_empty() {
+    let world = world();
+    let asked = json!({"path": "/org"});
+    let narrow = world.caller("files:read:/org").call_tool("list_directory", asked.clone()).await;
+    assert_eq!(narrow.content(0), "(nothing here that your access covers)");
+    world.plant(&[("/bare/gone", "x")]);
+    let wide = world.caller("files");
+    assert_done(&wide.call_tool("delete_file", json!({"path": "/bare/gone"})).await, "delete_file");
+    assert_eq!(wide.call_tool("list_directory", json!({"path": "/bare"})).await.content(0), "(the folder is empty)");
+}
+
 #[tokio::test]
 async fn listings_and_searches_show_what_may_be_read_and_the_way_down() {
     let world = world();
